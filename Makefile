@@ -1,0 +1,44 @@
+# Every command of the project. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+.PHONY: help dependencies build run test test-all unit asan tsan e2e lint format clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+dependencies:
+	@tools/install_dependencies.sh
+
+build: dependencies ## Build the release binary: build/bin/millrace
+	@tools/build.sh release millrace
+
+run: build ## Build, and start everything on 127.0.0.1:8080 with its data in ./data
+	@build/bin/millrace serve
+
+test: ## The gate: lint, release build, unit tests, ASan+UBSan, end to end
+	@tools/test.sh gate
+
+test-all: ## The gate, then TSan and the long crash runs
+	@tools/test.sh all
+
+unit: dependencies ## Unit tests on the release build
+	@tools/test.sh unit
+
+asan: dependencies ## Unit tests and fuzz corpora under ASan+UBSan
+	@tools/test.sh asan
+
+tsan: dependencies ## Unit tests under TSan
+	@tools/test.sh tsan
+
+e2e: build ## End-to-end tests with real processes
+	@tools/test.sh e2e
+
+lint: dependencies ## clang-format, clang-tidy and house rules
+	@tools/lint.sh
+
+format: ## Format the C++ sources
+	@git ls-files -co --exclude-standard '*.cc' '*.h' | xargs clang-format-19 -i
+
+clean: ## Remove what was built (downloads stay in the cache)
+	@rm -rf build

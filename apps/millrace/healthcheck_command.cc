@@ -1,0 +1,32 @@
+#include <fmt/format.h>
+
+#include "commands.h"
+#include "http_client/client.h"
+
+namespace millrace::apps {
+
+namespace {
+
+int check_health(std::string url) {
+  while (url.ends_with('/')) url.pop_back();
+  http_client::Client client(std::chrono::seconds(5));
+  const auto response = client.get(url + "/readyz");
+  if (!response) return complain(response.error().message);
+  if (response->status != 200) {
+    return complain(fmt::format("{}/readyz: HTTP {}: {}", url, response->status, response->body));
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_healthcheck_command(CLI::App& program, int& exit_code) {
+  auto url = std::make_shared<std::string>();
+  auto* command = program.add_subcommand(
+      "healthcheck", "Exit 0 if a server is ready, for containers without a shell");
+  command->add_option("--url", *url, "URL of the API or the admin listener")
+      ->default_val("http://127.0.0.1:8080");
+  command->callback([url, &exit_code] { exit_code = check_health(*url); });
+}
+
+}  // namespace millrace::apps

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <chrono>
+
+namespace millrace::apps {
+
+// Keeps SIGINT and SIGTERM from ending the process, in this thread and those it starts: from now on
+// wait_for_stop_signal() is what sees them. Call before any thread is started.
+void block_stop_signals();
+
+// Waits up to `timeout` for SIGINT or SIGTERM. True: one came.
+bool wait_for_stop_signal(std::chrono::milliseconds timeout);
+
+}  // namespace millrace::apps

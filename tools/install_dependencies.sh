@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Installs what the build needs: Debian's packages, and the pinned libraries of dependencies.lock,
+# unpacked under a cache folder and linked at build/dependencies. Quiet when all is there already.
+#
+# Usage: tools/install_dependencies.sh
+# MILLRACE_CACHE  where downloads and unpacked libraries are kept (default ~/.cache/millrace)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cache=${MILLRACE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/millrace}
+fingerprint=$(cat tools/dependencies.lock tools/hide_symbols.py tools/install_dependencies.sh | sha256sum | cut -c1-16)
+prefix=$cache/dependencies-$fingerprint
+
+say() { echo "dependencies: $*"; }
+fail() { echo "dependencies: $*" >&2; exit 1; }
+
+[ "$(uname -m)" = x86_64 ] || fail "only x86_64 is pinned in tools/dependencies.lock so far (this is $(uname -m))"
+
+install_debian_packages() {
+  local wanted missing
+  wanted=$(grep -v '^#' tools/apt_packages.txt)
+  # npm is a package of its own on Debian, and part of Node elsewhere.
+  command -v npm >/dev/null || wanted="$wanted npm"
+  # shellcheck disable=SC2086
+  missing=$(comm -23 <(printf '%s\n' $wanted | sort) \
+    <(dpkg-query -W -f '${Package} ${Status}\n' 2>/dev/null | awk '$4 == "installed" {print $1}' | sort -u))
+  [ -n "$missing" ] || return 0
+  say "installing $(wc -w <<<"$missing") Debian packages"
+  local root=()
+  [ "$(id -u)" = 0 ] || root=(sudo)
+  "${root[@]}" apt-get update -qq
+  # shellcheck disable=SC2086
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+}
+
+# Downloads one line of the lock into $1 and checks it. Prints the archive's path.
+fetch() {
+  local folder=$1 kind=$2 package=$3 version=$4 checksum=$5 archive
+  case $kind in
+    npm) archive=$folder/$(cd "$folder" && npm pack --silent "$package@$version") ;;
+    wheel)
+      python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: \
+        --python-version 3.11 --platform manylinux_2_28_x86_64 -d "$folder" "$package==$version"
+      archive=$(ls "$folder/$package-$version"-*.whl) ;;
+    *) fail "tools/dependencies.lock: unknown kind '$kind'" ;;
+  esac
+  echo "$checksum  $archive" | sha256sum --check --quiet >&2 ||
+    fail "$package $version: the archive's checksum is not the one in tools/dependencies.lock"
+  echo "$archive"
+}
+
+unpack_arrow() {
+  local from=$1/pyarrow to=$2 library
+  mkdir -p "$to/include" "$to/lib"
+  cp -r "$from/include/arrow" "$from/include/parquet" "$to/include/"
+  for library in libarrow libparquet; do
+    cp "$from/$library".so.*00 "$to/lib/"
+  done
+  python3 tools/hide_symbols.py "$to"/lib/libarrow.so.* "$to"/lib/libparquet.so.* | sed 's|.*/|dependencies: |'
+}
+
+install_pinned_libraries() {
+  [ -d "$prefix" ] && return 0
+  say "fetching the pinned libraries into $prefix"
+  mkdir -p "$cache"
+  work=$(mktemp -d "$cache/unpack.XXXXXX")
+  trap 'rm -rf "$work"' EXIT
+  mkdir "$work/archives" "$work/prefix"
+  local kind package version checksum archive folder
+  while read -r kind package version checksum; do
+    archive=$(fetch "$work/archives" "$kind" "$package" "$version" "$checksum")
+    folder=$work/$(tr '@/' '__' <<<"$package")
+    mkdir "$folder"
+    case $archive in
+      *.whl) unzip -q "$archive" -d "$folder" ;;
+      *) tar -xzf "$archive" -C "$folder" ;;
+    esac
+  done < <(grep -v '^#' tools/dependencies.lock)
+  unpack_arrow "$work/pyarrow" "$work/prefix"
+  cp "$work/duckdb/package/src/duckdb/src/include/duckdb.h" "$work/prefix/include/"
+  cp "$work/_duckdb_node-bindings-linux-x64/package/libduckdb.so" "$work/prefix/lib/"
+  # The rename makes the folder appear whole or not at all; another build may have been faster.
+  mv -T "$work/prefix" "$prefix" 2>/dev/null || [ -d "$prefix" ]
+}
+
+install_debian_packages
+install_pinned_libraries
+mkdir -p build
+ln -sfn "$prefix" build/dependencies
