@@ -1,0 +1,225 @@
+#include "delta/delta_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/crash_point.h"
+#include "base/log.h"
+#include "base/random_id.h"
+#include "delta/log_entry.h"
+#include "delta/schema_json.h"
+
+namespace millrace::delta {
+
+namespace {
+
+Version before(Version version) { return Version(version.value() - 1); }
+
+template <typename Item, typename Name>
+bool are_unique(const std::vector<Item>& items, Name name) {
+  std::set<std::string_view> seen;
+  return std::all_of(items.begin(), items.end(),
+                     [&](const Item& item) { return seen.insert(name(item)).second; });
+}
+
+}  // namespace
+
+DeltaTable::DeltaTable(store::ObjectStore& store, const Clock& clock, std::string root,
+                       TableOptions options)
+    : store_(&store), clock_(&clock), root_(std::move(root)), options_(options) {}
+
+Result<DeltaTable> DeltaTable::open(store::ObjectStore& store, const Clock& clock, std::string root,
+                                    TableOptions options) {
+  DeltaTable table(store, clock, std::move(root), options);
+  MR_TRY(table.load());
+  return table;
+}
+
+Result<DeltaTable> DeltaTable::open_or_create(store::ObjectStore& store, const Clock& clock,
+                                              std::string root, const columnar::TableSchema& schema,
+                                              TableOptions options) {
+  DeltaTable table(store, clock, std::move(root), options);
+  auto loaded = table.load();
+  if (!loaded && loaded.error().code == Errc::not_found) {
+    MR_TRY(table.create(schema));
+    loaded = table.load();
+  }
+  if (!loaded) return tl::unexpected(loaded.error());
+  if (!may_write(schema, table.snapshot_.schema)) {
+    return fail(
+        Errc::invalid_argument,
+        fmt::format("{}: the table has other columns than this version writes: {} instead of "
+                    "{}. Move the table away, or run the version that wrote it",
+                    table.root_, encode_schema(table.snapshot_.schema.columns),
+                    encode_schema(schema.columns)));
+  }
+  table.own_schema_ = schema;
+  return table;
+}
+
+// Racing creators are no error: one wins, and all go on with its table.
+Result<void> DeltaTable::create(const columnar::TableSchema& schema) {
+  LogEntry entry;
+  entry.operation = "CREATE TABLE";
+  entry.commit_id = random_uuid();
+  entry.protocol = Protocol{};
+  entry.metadata = Metadata{
+      .table_id = random_uuid(),
+      .schema = schema,
+      .configuration = {},
+      .created_ms =
+          std::chrono::floor<std::chrono::milliseconds>(clock_->now()).time_since_epoch().count()};
+  const auto put =
+      store_->put_if_absent(entry_key(Version(0)), encode_log_entry(entry, clock_->now()));
+  if (put || put.error().code == Errc::already_exists) return {};
+  return put;
+}
+
+Result<void> DeltaTable::refresh() {
+  while (true) {
+    const Version next = snapshot_.version.next();
+    auto entry = read_entry(next);
+    if (!entry && entry.error().code == Errc::not_found) return {};
+    if (!entry) return tl::unexpected(entry.error());
+    apply(*entry, next);
+    if (own_schema_ && entry->metadata && !may_write(*own_schema_, snapshot_.schema)) {
+      return fail(
+          Errc::invalid_argument,
+          fmt::format("{}: version {} changed the table's columns so that this version can no "
+                      "longer write it",
+                      root_, next.value()));
+    }
+  }
+}
+
+Result<Version> DeltaTable::commit(const Commit& commit) {
+  MR_ASSERT(are_unique(commit.adds, [](const AddFile& f) -> std::string_view { return f.path; }));
+  MR_ASSERT(
+      are_unique(commit.removes, [](const RemoveFile& f) -> std::string_view { return f.path; }));
+  MR_ASSERT(are_unique(commit.progress,
+                       [](const Progress& p) -> std::string_view { return p.progress_id; }));
+  LogEntry entry;
+  entry.operation = commit.operation;
+  entry.commit_id = random_uuid();
+  entry.adds = commit.adds;
+  entry.removes = commit.removes;
+  for (const Progress& progress : commit.progress)
+    entry.progress[progress.progress_id] = progress.end;
+
+  for (int attempt = 0; attempt < options_.commit_attempts_max; ++attempt) {
+    MR_TRY(refresh());
+    MR_TRY(check_start(commit));
+    const Version version = snapshot_.version.next();
+    crash_point("delta.before_commit");
+    const auto put =
+        store_->put_if_absent(entry_key(version), encode_log_entry(entry, clock_->now()));
+    bool is_ours = put.has_value();
+    if (!put) {
+      if (put.error().code != Errc::already_exists && put.error().code != Errc::unavailable) {
+        return tl::unexpected(put.error());
+      }
+      // The answer may have been lost, or be about an earlier attempt of ours: the log knows.
+      auto own = is_own_entry(version, entry.commit_id);
+      if (!own)
+        return fail(Errc::unavailable,
+                    fmt::format("{}; {}", put.error().message, own.error().message));
+      is_ours = *own;
+    }
+    if (is_ours) {
+      crash_point("delta.after_commit");
+      apply(entry, version);
+      checkpoint_if_due();
+      return version;
+    }
+    // Another writer took this version. Read what it wrote, then try the next one.
+  }
+  return fail(Errc::conflict,
+              fmt::format("{}: lost {} versions in a row", root_, options_.commit_attempts_max));
+}
+
+Result<void> DeltaTable::check_start(const Commit& commit) const {
+  for (const Progress& progress : commit.progress) {
+    const auto found = snapshot_.progress.find(progress.progress_id);
+    const auto actual =
+        found == snapshot_.progress.end() ? std::optional<std::int64_t>() : found->second;
+    if (actual == progress.start) continue;
+    const auto text = [](std::optional<std::int64_t> position) {
+      return position ? std::to_string(*position) : std::string("absent");
+    };
+    return fail(Errc::fenced,
+                fmt::format("{}: {} stands at {}, the commit starts from {}", root_,
+                            progress.progress_id, text(actual), text(progress.start)));
+  }
+  for (const RemoveFile& file : commit.removes) {
+    if (snapshot_.files.contains(file.path)) continue;
+    return fail(Errc::fenced, fmt::format("{}: {} is no longer in the table", root_, file.path));
+  }
+  return {};
+}
+
+Result<bool> DeltaTable::is_own_entry(Version version, const std::string& commit_id) {
+  MR_TRY_ASSIGN(const LogEntry entry, read_entry(version));
+  return entry.commit_id == commit_id;
+}
+
+Result<std::vector<VersionChanges>> DeltaTable::changes_after(Version after) {
+  std::vector<VersionChanges> changes;
+  for (Version version = after.next(); version <= snapshot_.version; version = version.next()) {
+    auto entry = read_entry(version);
+    if (!entry && entry.error().code == Errc::not_found) {
+      return fail(Errc::not_found,
+                  fmt::format("{}: version {} is no longer in the log (the table is at {})", root_,
+                              version.value(), snapshot_.version.value()));
+    }
+    if (!entry) return tl::unexpected(entry.error());
+    changes.push_back(
+        {version, std::move(entry->operation), std::move(entry->adds), std::move(entry->removes)});
+  }
+  return changes;
+}
+
+Result<LogEntry> DeltaTable::read_entry(Version version) const {
+  const std::string key = entry_key(version);
+  MR_TRY_ASSIGN(const std::string text, store_->get(key));
+  return decode_log_entry(text, key);
+}
+
+void DeltaTable::apply(const LogEntry& entry, Version version) {
+  MR_ASSERT(before(version) == snapshot_.version);
+  if (entry.metadata) {
+    snapshot_.table_id = entry.metadata->table_id;
+    snapshot_.schema = entry.metadata->schema;
+    configuration_ = entry.metadata->configuration;
+    created_ms_ = entry.metadata->created_ms;
+  }
+  for (const RemoveFile& file : entry.removes) {
+    snapshot_.files.erase(file.path);
+    tombstones_.insert_or_assign(file.path, Tombstone{file, clock_->now()});
+  }
+  for (const AddFile& file : entry.adds) {
+    tombstones_.erase(file.path);
+    snapshot_.files.insert_or_assign(file.path, file);
+  }
+  for (const auto& [progress_id, position] : entry.progress) {
+    snapshot_.progress.insert_or_assign(progress_id, position);
+  }
+  snapshot_.version = version;
+}
+
+std::string DeltaTable::log_key(std::string_view name) const {
+  return fmt::format("{}/_delta_log/{}", root_, name);
+}
+
+std::string DeltaTable::entry_key(Version version) const {
+  return log_key(fmt::format("{:020}.json", version.value()));
+}
+
+std::string DeltaTable::checkpoint_key(Version version) const {
+  return log_key(fmt::format("{:020}.checkpoint.parquet", version.value()));
+}
+
+}  // namespace millrace::delta

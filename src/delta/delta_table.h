@@ -1,0 +1,174 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/tagged.h"
+#include "columnar/table_schema.h"
+#include "store/object_store.h"
+
+namespace millrace::delta {
+
+using Version = Tagged<struct VersionTag, std::int64_t>;
+
+// A data file of the table. `path` is the object's key relative to the table's root, not
+// URI-encoded (the log's encoding stops inside this folder).
+struct AddFile {
+  std::string path;
+  std::map<std::string, std::optional<std::string>> partition_values;
+  std::int64_t size_bytes = 0;
+  Timestamp modified;
+  bool data_change = true;
+  // Per-file statistics as the protocol's JSON text; empty: none.
+  std::string stats_json;
+};
+
+struct RemoveFile {
+  std::string path;
+  std::map<std::string, std::optional<std::string>> partition_values;
+  std::int64_t size_bytes = 0;
+  bool data_change = true;
+};
+
+// How far one source has been read: a commit that carries this moves the table's `txn` of
+// `progress_id` from `start` to `end`. A `start` of nullopt means that the table has none yet.
+struct Progress {
+  std::string progress_id;
+  std::optional<std::int64_t> start;
+  std::int64_t end = 0;
+};
+
+struct Commit {
+  std::string operation;  // "WRITE", "OPTIMIZE", "DELETE": for commitInfo.
+  std::vector<AddFile> adds;
+  std::vector<RemoveFile> removes;
+  std::vector<Progress> progress;
+};
+
+// What one version did, for readers that follow the table.
+struct VersionChanges {
+  Version version;
+  std::string operation;
+  std::vector<AddFile> adds;
+  std::vector<RemoveFile> removes;
+};
+
+// The table as of one version. A value type.
+struct Snapshot {
+  Version version{-1};
+  std::string table_id;
+  columnar::TableSchema schema;
+  std::map<std::string, AddFile> files;          // By path.
+  std::map<std::string, std::int64_t> progress;  // By progress_id.
+};
+
+struct LogEntry;
+
+struct TableOptions {
+  int commit_attempts_max = 50;
+  // A checkpoint is written after every commit whose version is a multiple of this. Failing to
+  // write one costs readers time, and is logged.
+  int checkpoint_interval_versions = 10;
+  // How long a checkpoint lists a removed file, so that no vacuum takes it from under a reader.
+  std::chrono::hours tombstone_retention{7 * 24};
+};
+
+// A Delta Lake table: Parquet files, and a log of numbered JSON entries that says which of them are
+// live (PROTOCOL.md of delta-io/delta; reader version 1, writer version 2).
+//
+// Any number of processes may commit to one table; put_if_absent() decides who gets a version.
+// Not thread-safe: each thread opens its own.
+class DeltaTable {
+ public:
+  // Reads the newest version. `store` must outlive the table; `root` is a key prefix without a
+  // slash at its end.
+  // Errors: not_found (no such table), corrupt, invalid_argument (a protocol version or a table
+  // feature that this code does not know), unavailable.
+  static Result<DeltaTable> open(store::ObjectStore& store, const Clock& clock, std::string root,
+                                 TableOptions options = {});
+
+  // As open(); where there is no table, first creates one with this schema.
+  // Errors: as open(), and invalid_argument where a table exists with another schema.
+  static Result<DeltaTable> open_or_create(store::ObjectStore& store, const Clock& clock,
+                                           std::string root, const columnar::TableSchema& schema,
+                                           TableOptions options = {});
+
+  // Reads what others have committed since. Cost grows with the new versions only.
+  Result<void> refresh();
+
+  const Snapshot& snapshot() const { return snapshot_; }
+  const std::string& root() const { return root_; }
+
+  // Makes the changes of `commit` part of the table and returns the version that holds them.
+  //
+  // A compare-and-swap on progress: written only onto a table whose progress of every id in
+  // `commit.progress` equals its `start`. No two removes or adds of one path, no two entries of one
+  // progress id. After an answer was lost this reads the version back and recognises its own id, so
+  // a success is reported once it is one.
+  //
+  // Errors:
+  //   fenced       the table's progress is not what `commit` starts from, or a removed file is no
+  //                longer live: another process did this work. Nothing was written; refresh and
+  //                start again from the table's progress.
+  //   conflict     others won commit_attempts_max versions in a row. Nothing was written.
+  //   exhausted    the store is full. Nothing was written.
+  //   unavailable  the outcome is unknown. refresh() and compare the progress before repeating.
+  //   corrupt      the log does not parse.
+  Result<Version> commit(const Commit& commit);
+
+  // The versions after `after` up to the snapshot's, in order.
+  // Errors: not_found where the log of one of them has been cleaned up.
+  Result<std::vector<VersionChanges>> changes_after(Version after);
+
+ private:
+  // A file that has been removed, kept for checkpoints until no reader can still need it.
+  struct Tombstone {
+    RemoveFile file;
+    Timestamp removed;
+  };
+
+  DeltaTable(store::ObjectStore& store, const Clock& clock, std::string root, TableOptions options);
+
+  // What a checkpoint holds, beside what the snapshot needs.
+  struct CheckpointState {
+    Snapshot snapshot;
+    std::map<std::string, std::string> configuration;
+    std::int64_t created_ms = 0;
+    std::map<std::string, Tombstone> tombstones;
+  };
+
+  Result<void> load();
+  Result<bool> load_from(const std::string& start_after);
+  bool load_checkpoint(Version version);
+  Result<CheckpointState> read_checkpoint(Version version) const;
+  Result<void> create(const columnar::TableSchema& schema);
+  Result<void> check_start(const Commit& commit) const;
+  Result<bool> is_own_entry(Version version, const std::string& commit_id);
+  Result<LogEntry> read_entry(Version version) const;
+  void apply(const LogEntry& entry, Version version);
+  void checkpoint_if_due();
+  Result<void> write_checkpoint() const;
+  std::string log_key(std::string_view name) const;
+  std::string entry_key(Version version) const;
+  std::string checkpoint_key(Version version) const;
+
+  store::ObjectStore* store_;
+  const Clock* clock_;
+  std::string root_;
+  TableOptions options_;
+  // What the caller writes; a table may have further columns by now.
+  std::optional<columnar::TableSchema> own_schema_;
+  std::map<std::string, std::string> configuration_;
+  std::int64_t created_ms_ = 0;
+  std::map<std::string, Tombstone> tombstones_;  // By path.
+  Snapshot snapshot_;                            // Version -1: nothing read yet.
+};
+
+}  // namespace millrace::delta

@@ -1,0 +1,195 @@
+// How a table's newest version is found and read, and checkpoints, which make that cheap.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+#include "base/crash_point.h"
+#include "base/log.h"
+#include "columnar/checkpoint_file.h"
+#include "delta/delta_table.h"
+#include "delta/log_entry.h"
+#include "delta/path_encoding.h"
+#include "delta/schema_json.h"
+
+namespace millrace::delta {
+
+namespace {
+
+constexpr std::size_t version_digits = 20;
+
+struct LogListing {
+  std::vector<Version> entries;      // Ascending.
+  std::vector<Version> checkpoints;  // Ascending.
+};
+
+LogListing sort_out(const std::vector<store::ObjectInfo>& objects) {
+  LogListing listing;
+  for (const auto& object : objects) {
+    const std::string_view name = std::string_view(object.key).substr(object.key.rfind('/') + 1);
+    if (name.size() < version_digits) continue;
+    std::int64_t number = 0;
+    const auto parsed = std::from_chars(name.data(), name.data() + version_digits, number);
+    if (parsed.ptr != name.data() + version_digits) continue;
+    const std::string_view kind = name.substr(version_digits);
+    if (kind == ".json") listing.entries.emplace_back(number);
+    if (kind == ".checkpoint.parquet") listing.checkpoints.emplace_back(number);
+  }
+  return listing;
+}
+
+std::optional<Version> checkpoint_hint(store::ObjectStore& store, const std::string& key) {
+  const auto text = store.get(key);
+  if (!text) return std::nullopt;
+  const auto hint = nlohmann::json::parse(*text, nullptr, false);
+  if (!hint.is_object() || !hint.contains("version") || !hint["version"].is_number_unsigned()) {
+    return std::nullopt;
+  }
+  return Version(hint["version"].get<std::int64_t>());
+}
+
+columnar::CheckpointRows::File checkpoint_file(
+    const std::string& path, const std::map<std::string, std::optional<std::string>>& values,
+    std::int64_t size_bytes, Timestamp time, const std::string& stats_json) {
+  return {encode_path(path), values, size_bytes,
+          std::chrono::floor<std::chrono::milliseconds>(time).time_since_epoch().count(),
+          stats_json};
+}
+
+}  // namespace
+
+// A hint that does not hold costs a second listing, and nothing else.
+Result<void> DeltaTable::load() {
+  const auto hint = checkpoint_hint(*store_, log_key("_last_checkpoint"));
+  bool is_loaded = false;
+  if (hint) {
+    MR_TRY_ASSIGN(is_loaded, load_from(log_key(fmt::format("{:020}", hint->value()))));
+  }
+  if (!is_loaded) {
+    MR_TRY_ASSIGN(is_loaded, load_from(""));
+  }
+  if (!is_loaded)
+    return fail(Errc::not_found, fmt::format("{} is not a table: it has no log", root_));
+  if (snapshot_.table_id.empty()) {
+    return fail(Errc::corrupt, fmt::format("{}: the log has no metaData action", root_));
+  }
+  return refresh();
+}
+
+// Reads the newest checkpoint among the log's objects after `start_after` that can be read, and the
+// versions behind it. False: nothing to start from is there.
+Result<bool> DeltaTable::load_from(const std::string& start_after) {
+  MR_TRY_ASSIGN(const auto objects, store_->list(log_key(""), start_after));
+  LogListing listing = sort_out(objects);
+  while (!listing.checkpoints.empty() && !load_checkpoint(listing.checkpoints.back())) {
+    listing.checkpoints.pop_back();
+  }
+  const bool has_first = !listing.entries.empty() && listing.entries.front() == Version(0);
+  if (listing.checkpoints.empty() && !has_first && !start_after.empty()) return false;
+  if (listing.checkpoints.empty() && listing.entries.empty()) return false;
+  for (const Version version : listing.entries) {
+    if (version <= snapshot_.version) continue;
+    if (version != snapshot_.version.next()) {
+      return fail(Errc::corrupt,
+                  fmt::format("{}: version {} is missing from the log, though version {} is there",
+                              root_, snapshot_.version.value() + 1, version.value()));
+    }
+    MR_TRY_ASSIGN(const LogEntry entry, read_entry(version));
+    apply(entry, version);
+  }
+  return true;
+}
+
+// False: it is not there or does not parse; nothing has changed then.
+bool DeltaTable::load_checkpoint(Version version) {
+  auto rows = read_checkpoint(version);
+  if (!rows) {
+    log(LogLevel::warn, "delta: a checkpoint could not be read; going on without it",
+        {{"checkpoint", checkpoint_key(version)}, {"reason", rows.error().message}});
+    return false;
+  }
+  snapshot_ = std::move(rows->snapshot);
+  configuration_ = std::move(rows->configuration);
+  created_ms_ = rows->created_ms;
+  tombstones_ = std::move(rows->tombstones);
+  return true;
+}
+
+Result<DeltaTable::CheckpointState> DeltaTable::read_checkpoint(Version version) const {
+  MR_TRY_ASSIGN(std::string bytes, store_->get(checkpoint_key(version)));
+  MR_TRY_ASSIGN(auto rows, columnar::read_checkpoint_file(std::move(bytes)));
+  MR_TRY(check_protocol({rows.reader_version, rows.writer_version}, checkpoint_key(version)));
+  CheckpointState state;
+  state.snapshot.version = version;
+  state.snapshot.table_id = std::move(rows.table_id);
+  MR_TRY_ASSIGN(state.snapshot.schema.columns, decode_schema(rows.schema_json));
+  state.snapshot.schema.partition_columns = std::move(rows.partition_columns);
+  state.snapshot.progress = std::move(rows.transactions);
+  state.configuration = std::move(rows.configuration);
+  state.created_ms = rows.created_ms;
+  for (auto& file : rows.adds) {
+    MR_TRY_ASSIGN(std::string path, decode_path(file.path));
+    AddFile add{.path = path,
+                .partition_values = std::move(file.partition_values),
+                .size_bytes = file.size_bytes,
+                .modified = Timestamp(std::chrono::milliseconds(file.time_ms)),
+                .data_change = false,
+                .stats_json = std::move(file.stats_json)};
+    state.snapshot.files.emplace(std::move(path), std::move(add));
+  }
+  for (auto& file : rows.removes) {
+    MR_TRY_ASSIGN(std::string path, decode_path(file.path));
+    RemoveFile removed{.path = path,
+                       .partition_values = std::move(file.partition_values),
+                       .size_bytes = file.size_bytes,
+                       .data_change = false};
+    const Timestamp removed_at(std::chrono::milliseconds(file.time_ms));
+    state.tombstones.emplace(std::move(path), Tombstone{std::move(removed), removed_at});
+  }
+  return state;
+}
+
+void DeltaTable::checkpoint_if_due() {
+  if (snapshot_.version.value() % options_.checkpoint_interval_versions != 0) return;
+  const Timestamp oldest = clock_->now() - options_.tombstone_retention;
+  std::erase_if(tombstones_, [oldest](const auto& item) { return item.second.removed < oldest; });
+  if (const auto written = write_checkpoint(); !written) {
+    log(LogLevel::warn, "delta: a checkpoint could not be written; the log is read without it",
+        {{"checkpoint", checkpoint_key(snapshot_.version)}, {"reason", written.error().message}});
+    return;
+  }
+  crash_point("delta.after_checkpoint");
+}
+
+Result<void> DeltaTable::write_checkpoint() const {
+  columnar::CheckpointRows rows;
+  rows.table_id = snapshot_.table_id;
+  rows.schema_json = encode_schema(snapshot_.schema.columns);
+  rows.partition_columns = snapshot_.schema.partition_columns;
+  rows.configuration = configuration_;
+  rows.created_ms = created_ms_;
+  rows.transactions = snapshot_.progress;
+  for (const auto& [path, file] : snapshot_.files) {
+    rows.adds.push_back(checkpoint_file(path, file.partition_values, file.size_bytes, file.modified,
+                                        file.stats_json));
+  }
+  for (const auto& [path, tombstone] : tombstones_) {
+    rows.removes.push_back(checkpoint_file(path, tombstone.file.partition_values,
+                                           tombstone.file.size_bytes, tombstone.removed, ""));
+  }
+  MR_TRY_ASSIGN(auto object, store_->create(checkpoint_key(snapshot_.version)));
+  const auto written = columnar::write_checkpoint_file(rows, *object);
+  // Another writer may have made the checkpoint of this version: its content is the same.
+  if (!written && written.error().code != Errc::already_exists) return written;
+  const std::size_t actions = 2 + rows.transactions.size() + rows.adds.size() + rows.removes.size();
+  const nlohmann::json hint = {{"version", snapshot_.version.value()},
+                               {"size", actions},
+                               {"numOfAddFiles", rows.adds.size()}};
+  return store_->put(log_key("_last_checkpoint"), hint.dump());
+}
+
+}  // namespace millrace::delta

@@ -1,0 +1,218 @@
+#include "delta/delta_table.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <random>
+#include <thread>
+
+#include "delta/testing/table_world.h"
+
+namespace millrace::delta {
+namespace {
+
+using store::MemoryStore;
+using Paths = std::vector<std::string>;
+
+class DeltaTableTest : public testing::Test {
+ protected:
+  DeltaTable opened(TableOptions options = {}) {
+    auto table = DeltaTable::open_or_create(store_, clock_, "t", test_schema(), options);
+    EXPECT_TRUE(table) << table.error().message;
+    return *std::move(table);
+  }
+
+  // What a process that starts now would read.
+  Paths live_paths() { return paths_of(opened()); }
+
+  void clear() {
+    const auto objects = store_.list("");
+    for (const auto& object : *objects) ASSERT_TRUE(store_.remove(object.key));
+  }
+
+  MemoryStore store_;
+  ManualClock clock_{Timestamp(std::chrono::hours(24 * 20'000))};
+};
+
+TEST_F(DeltaTableTest, DoesNotExistBeforeItIsCreated) {
+  EXPECT_EQ(DeltaTable::open(store_, clock_, "t").error().code, Errc::not_found);
+  EXPECT_EQ(opened().snapshot().version, Version(0));
+  const auto table = DeltaTable::open(store_, clock_, "t");
+  EXPECT_EQ(table->snapshot().schema, test_schema());
+}
+
+TEST_F(DeltaTableTest, TakesTheNextVersionWhenAnotherWriterWon) {
+  DeltaTable mine = opened();
+  DeltaTable theirs = opened();
+  ASSERT_TRUE(theirs.commit(commit_of("p1", std::nullopt, 5, "theirs")));
+  EXPECT_EQ(mine.commit(commit_of("p0", std::nullopt, 10, "mine")), Version(2));
+  EXPECT_EQ(live_paths(), (Paths{"mine", "theirs"}));
+}
+
+TEST_F(DeltaTableTest, RefusesACommitThatDoesNotFollowOn) {
+  struct Case {
+    const char* name;
+    std::optional<std::int64_t> start;
+    bool is_accepted;
+  };
+  const Case cases[] = {{"follows on", 10, true},
+                        {"overlaps", 9, false},
+                        {"leaves a gap", 11, false},
+                        {"starts again", std::nullopt, false}};
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    clear();
+    DeltaTable table = opened();
+    ASSERT_TRUE(table.commit(commit_of("p0", std::nullopt, 10, "a")));
+    const auto version = table.commit(commit_of("p0", c.start, 20, "b"));
+    EXPECT_EQ(version.has_value(), c.is_accepted);
+    if (!version) {
+      EXPECT_EQ(version.error().code, Errc::fenced);
+    }
+    EXPECT_EQ(live_paths().size(), c.is_accepted ? 2U : 1U);
+  }
+}
+
+TEST_F(DeltaTableTest, RefusesToRemoveAFileTwice) {
+  DeltaTable table = opened();
+  ASSERT_TRUE(table.commit(commit_of("p0", std::nullopt, 1, "a")));
+  DeltaTable other = opened();
+  const Commit removal{.operation = "OPTIMIZE",
+                       .adds = {file_of("b")},
+                       .removes = {{"a", {}, 7, false}},
+                       .progress = {}};
+  ASSERT_TRUE(other.commit(removal));
+  EXPECT_EQ(table.commit(removal).error().code, Errc::fenced);
+  EXPECT_EQ(live_paths(), Paths{"b"});
+}
+
+TEST_F(DeltaTableTest, TellsWhatEachVersionChanged) {
+  DeltaTable table = opened();
+  ASSERT_TRUE(table.commit(commit_of("p0", std::nullopt, 1, "a")));
+  ASSERT_TRUE(table.commit({"DELETE", {}, {{"a", {}, 7, true}}, {}}));
+  const auto changes = table.changes_after(Version(0));
+  ASSERT_EQ(changes->size(), 2U);
+  EXPECT_EQ(changes->at(0).adds.at(0).path, "a");
+  EXPECT_EQ(changes->at(1).operation, "DELETE");
+  EXPECT_EQ(changes->at(1).removes.at(0).path, "a");
+  ASSERT_TRUE(store_.remove(fmt::format("t/_delta_log/{:020}.json", 1)));
+  EXPECT_EQ(table.changes_after(Version(0)).error().code, Errc::not_found);
+  EXPECT_EQ(table.changes_after(Version(1))->size(), 1U);
+}
+
+TEST_F(DeltaTableTest, ReportsAHoleInItsLog) {
+  DeltaTable table = opened();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(
+        table.commit(commit_of("p" + std::to_string(i), std::nullopt, 1, std::to_string(i))));
+  }
+  ASSERT_TRUE(store_.remove(fmt::format("t/_delta_log/{:020}.json", 2)));
+  EXPECT_EQ(DeltaTable::open(store_, clock_, "t").error().code, Errc::corrupt);
+}
+
+TEST_F(DeltaTableTest, RefusesATableOfOtherColumns) {
+  opened();
+  auto other = test_schema();
+  other.columns[1].type = columnar::ColumnType::int64;
+  EXPECT_EQ(DeltaTable::open_or_create(store_, clock_, "t", other).error().code,
+            Errc::invalid_argument);
+}
+
+TEST_F(DeltaTableTest, LosesNothingBetweenManyWriters) {
+  constexpr int writers = 4;
+  constexpr int commits_each = 25;
+  opened();
+  {
+    std::vector<std::jthread> threads;
+    for (int w = 0; w < writers; ++w) {
+      threads.emplace_back([this, w] {
+        DeltaTable table = opened({.commit_attempts_max = 1000});
+        std::optional<std::int64_t> start;
+        for (int i = 0; i < commits_each; ++i) {
+          ASSERT_TRUE(
+              table.commit(commit_of(fmt::format("p{}", w), start, i, fmt::format("{}-{}", w, i))));
+          start = i;
+        }
+      });
+    }
+  }
+  const DeltaTable table = opened();
+  EXPECT_EQ(table.snapshot().version, Version(writers * commits_each));
+  EXPECT_EQ(table.snapshot().files.size(), static_cast<std::size_t>(writers * commits_each));
+}
+
+// Whatever is damaged beside the log's entries, a reader sees the same table.
+TEST_F(DeltaTableTest, CheckpointsCostTimeNotCorrectness) {
+  DeltaTable table = opened({.checkpoint_interval_versions = 3});
+  Paths want;
+  for (int i = 0; i < 10; ++i) {
+    const std::string path = fmt::format("date=2026-01-02/file {}", i);
+    Commit commit =
+        commit_of("p0", i == 0 ? std::nullopt : std::optional<std::int64_t>(i - 1), i, path);
+    if (i % 4 == 3) {
+      commit.removes = {{want.front(), {{"date", "2026-01-02"}}, 7, true}};
+      want.erase(want.begin());
+    }
+    want.push_back(path);
+    ASSERT_TRUE(table.commit(commit));
+    const DeltaTable reopened = opened();
+    ASSERT_EQ(paths_of(reopened), want);
+    ASSERT_EQ(reopened.snapshot().progress, table.snapshot().progress);
+    ASSERT_EQ(reopened.snapshot().schema, test_schema());
+    ASSERT_EQ(reopened.snapshot().files.at(path).stats_json, R"({"numRecords":1})");
+    ASSERT_EQ(reopened.snapshot().files.at(path).partition_values.at("date"), "2026-01-02");
+  }
+  const std::string hint = "t/_delta_log/_last_checkpoint";
+  const auto checkpoint = [](int version) {
+    return fmt::format("t/_delta_log/{:020}.checkpoint.parquet", version);
+  };
+  ASSERT_TRUE(store_.head(checkpoint(9)));
+  ASSERT_TRUE(store_.put(hint, "{\"version\":6}"));
+  EXPECT_EQ(live_paths(), want) << "stale hint";
+  ASSERT_TRUE(store_.put(hint, "nonsense"));
+  EXPECT_EQ(live_paths(), want) << "corrupt hint";
+  ASSERT_TRUE(store_.put(hint, "{\"version\":77}"));
+  EXPECT_EQ(live_paths(), want) << "hint from the future";
+  ASSERT_TRUE(store_.put(hint, "{\"version\":9}"));
+  ASSERT_TRUE(store_.put(checkpoint(9), "garbage"));
+  EXPECT_EQ(live_paths(), want) << "corrupt checkpoint";
+  ASSERT_TRUE(store_.remove(checkpoint(9)));
+  EXPECT_EQ(live_paths(), want) << "missing checkpoint";
+  for (int version = 0; version < 6; ++version) {
+    ASSERT_TRUE(store_.remove(fmt::format("t/_delta_log/{:020}.json", version)));
+  }
+  EXPECT_EQ(live_paths(), want) << "log cleaned up below a checkpoint";
+}
+
+// Several writers of a few sources, each with a view that may be old, against a model of positions.
+TEST_F(DeltaTableTest, AgreesWithAModel) {
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random(seed);
+    clear();
+    std::vector<DeltaTable> tables;
+    for (int i = 0; i < 3; ++i) tables.push_back(opened({.checkpoint_interval_versions = 5}));
+    std::map<std::string, std::int64_t> model;
+    Paths model_paths;
+    for (int step = 0; step < 60; ++step) {
+      DeltaTable& table = tables[random() % tables.size()];
+      const std::string source = fmt::format("p{}", random() % 2);
+      const auto known = model.find(source);
+      std::optional<std::int64_t> start;
+      if (known != model.end()) start = known->second;
+      const bool is_wrong = random() % 3 == 0;
+      if (is_wrong) start = start.value_or(0) + 1;
+      const std::string path = fmt::format("{:03}", step);
+      const auto version = table.commit(commit_of(source, start, step, path));
+      ASSERT_EQ(version.has_value(), !is_wrong);
+      if (is_wrong) continue;
+      model[source] = step;
+      model_paths.push_back(path);
+    }
+    EXPECT_EQ(opened().snapshot().progress, model);
+    EXPECT_EQ(live_paths(), model_paths);
+  }
+}
+
+}  // namespace
+}  // namespace millrace::delta
