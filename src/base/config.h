@@ -55,7 +55,7 @@ using TextCheck = std::function<Result<void>(std::string_view)>;
 //   - Sizes are "10MiB", durations "250ms", as base/units.h reads them.
 //   - A secret KEY may be given as KEY_file instead: the path of a file (relative to the working
 //     directory) with the value, of which one newline at the end is cut.
-//   - An empty section or list is as good as none.
+//   - A section without keys changes nothing. A list replaces the default as a whole, also by none.
 class ConfigKeys {
  public:
   ConfigKeys() = default;

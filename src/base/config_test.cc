@@ -143,8 +143,11 @@ TEST_F(ConfigTest, KeepsDefaultsWhereTheFileSaysNothing) {
 }
 
 TEST_F(ConfigTest, AnEmptyListIsAValue) {
-  EXPECT_EQ(error_of("privacy: {redact: []}"), "");
-  EXPECT_TRUE(options.redact.empty());
+  for (const char* const yaml : {"privacy: {redact: []}", "privacy:\n  redact:\n"}) {
+    options.redact = {"token"};
+    EXPECT_EQ(error_of(yaml), "") << yaml;
+    EXPECT_TRUE(options.redact.empty()) << yaml;
+  }
 }
 
 TEST_F(ConfigTest, SaysWhereAndWhatIsWrong) {
@@ -317,7 +320,7 @@ TEST_F(ConfigTest, PrintsYamlThatLoadsToTheSameValues) {
                      "http: {port: 1}\n"
                      "ingest: {strict: true, body_size_max: 1536KiB, body_timeout: 90s,\n"
                      "         decompression: {ratio_max: 1.1}}\n"
-                     "privacy: {client_ip: truncate, redact: [\"- a\", \"true\", \"\"]}\n"
+                     "privacy: {client_ip: truncate, redact: [\"#a\", \"true\", \"\"]}\n"
                      "api_keys: [{name: \"1\", scopes: [x, y]}, {name: b}]"),
             "");
   const std::string printed = keys.to_yaml();
@@ -328,7 +331,7 @@ TEST_F(ConfigTest, PrintsYamlThatLoadsToTheSameValues) {
   const auto loaded = other_keys.load_text(printed, "printed.yaml");
   ASSERT_TRUE(loaded) << loaded.error().message;
   EXPECT_EQ(others.data_path, "a\n\"${b}\xc3\xa9 # c");
-  EXPECT_THAT(others.redact, ElementsAre("- a", "true", ""));
+  EXPECT_THAT(others.redact, ElementsAre("#a", "true", ""));
   EXPECT_EQ(others.body_timeout, 90s);
   EXPECT_EQ(others.api_keys[0].name, "1");
   EXPECT_THAT(others.api_keys[0].scopes, ElementsAre("x", "y"));

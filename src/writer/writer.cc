@@ -1,0 +1,280 @@
+#include "writer/writer.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "writer/table_schemas.h"
+
+// Reading: from the journal to rows in memory. writer_flush.cc goes on from there.
+namespace millrace::writer {
+
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr auto lag_interval = std::chrono::seconds(1);
+
+columnar::FileBuilderOptions file_options(const WriterOptions& options, const char* sort_column) {
+  return {.sort_column = sort_column,
+          .row_group_rows_max = options.row_group_rows_max,
+          .zstd_level = options.zstd_level};
+}
+
+std::size_t journal_bytes_of(const journal::Entry& entry) {
+  std::size_t total = entry.value.size();
+  for (const auto& [name, value] : entry.headers) total += name.size() + value.size();
+  return total;
+}
+
+bool may_pass(Errc code) {
+  return code == Errc::conflict || code == Errc::exhausted || code == Errc::unavailable;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Writer>> Writer::open(WriterOptions options, store::ObjectStore& lake,
+                                             const ConsumerFactory& make_consumer,
+                                             const Clock& clock, MetricsRegistry& registry) {
+  using delta::DeltaTable;
+  MR_TRY_ASSIGN(auto access_logs,
+                DeltaTable::open_or_create(lake, clock, access_logs_root, access_logs_schema()));
+  MR_TRY_ASSIGN(auto dead_letters,
+                DeltaTable::open_or_create(lake, clock, dead_letters_root, dead_letters_schema()));
+  std::unique_ptr<Writer> writer(new Writer(std::move(options), lake, clock, registry,
+                                            std::move(access_logs), std::move(dead_letters)));
+  MR_TRY_ASSIGN(writer->consumer_, make_consumer(*writer));
+  return writer;
+}
+
+Writer::Writer(WriterOptions options, store::ObjectStore& lake, const Clock& clock,
+               MetricsRegistry& registry, delta::DeltaTable access_logs,
+               delta::DeltaTable dead_letters)
+    : options_(std::move(options)),
+      clock_(&clock),
+      metrics_(registry),
+      access_logs_(std::move(access_logs)),
+      dead_letters_(std::move(dead_letters)),
+      entry_rows_(clock),
+      policy_(options_.flush, clock),
+      access_files_(lake, clock, access_logs_root, access_logs_schema(),
+                    file_options(options_, "timestamp")),
+      dead_letter_files_(lake, clock, dead_letters_root, dead_letters_schema(),
+                         file_options(options_, "received_at")) {}
+
+Writer::~Writer() = default;
+
+Result<void> Writer::run_once(milliseconds timeout) {
+  if (is_failing_ && clock_->monotonic_now() < retry_at_) {
+    const auto left = retry_at_ - clock_->monotonic_now();
+    std::this_thread::sleep_for(std::min<std::chrono::steady_clock::duration>(left, timeout));
+    update_gauges();
+    return {};
+  }
+  const auto outcome = work(timeout);
+  note_outcome(outcome);
+  update_gauges();
+  if (!outcome && may_pass(outcome.error().code)) return {};
+  return outcome;
+}
+
+Result<void> Writer::drain() {
+  MR_TRY(take_pending());
+  return flush();
+}
+
+Result<void> Writer::work(milliseconds timeout) {
+  if (is_rewind_needed_) MR_TRY(rewind());
+  if (is_flush_owed_) MR_TRY(flush());
+  if (is_rewind_needed_) return {};  // The flush was fenced.
+  if (pending_.empty()) MR_TRY(poll(timeout));
+  MR_TRY(take_pending());
+  if (policy_.is_due(buffered())) MR_TRY(flush());
+  return {};
+}
+
+Result<void> Writer::poll(milliseconds timeout) {
+  const milliseconds wait = std::min(timeout, policy_.time_left().value_or(timeout));
+  auto entries = consumer_->poll(wait);
+  if (!entries) return tl::unexpected(std::move(entries).error());
+  // What came with the loss of a partition may lie behind rows that were dropped with it.
+  if (is_rewind_needed_) return {};
+  pending_ = *std::move(entries);
+  pending_next_ = 0;
+  return {};
+}
+
+Result<void> Writer::take_pending() {
+  if (is_flush_owed_) MR_TRY(flush());
+  MR_TRY(check_assignment());
+  while (pending_next_ < pending_.size()) {
+    take(std::move(pending_[pending_next_++]));
+    if (policy_.is_due(buffered())) MR_TRY(flush());  // Where it is fenced, nothing is pending.
+  }
+  pending_.clear();
+  pending_next_ = 0;
+  return {};
+}
+
+// Where dead_letters is ahead, rejects below its position are skipped. A journal that ends before
+// that position is not the one that the table was written from: new entries would be skipped too.
+Result<void> Writer::check_assignment() {
+  for (auto& [partition, state] : partitions_) {
+    if (state.is_checked) continue;
+    if (state.dead_letters_start) {
+      MR_TRY_ASSIGN(const journal::Offset end, consumer_->end_position(partition));
+      if (*state.dead_letters_start > end.value()) {
+        return fail(Errc::corrupt,
+                    fmt::format("table dead_letters covers partition {} of the journal up to {}, "
+                                "but the journal ends at {}: the journal was replaced or cut. "
+                                "Restore it, or move the table away",
+                                partition.value(), *state.dead_letters_start, end.value()));
+      }
+    }
+    state.is_checked = true;
+  }
+  return {};
+}
+
+void Writer::take(journal::ConsumedEntry entry) {
+  const auto it = partitions_.find(entry.partition);
+  if (it == partitions_.end()) return;
+  PartitionState& state = it->second;
+  const journal::Partition partition = entry.partition;
+  const journal::Offset offset = entry.offset;
+  if (state.next && offset < *state.next) return;
+  if (!state.first) state.first = offset;
+  state.next = offset.next();
+  if (state.access_logs_start && offset.value() < *state.access_logs_start) return;
+
+  metrics_.entry_read();
+  journal_bytes_ += journal_bytes_of(entry.entry);
+  EntryContent content = entry_rows_.append(std::move(entry), access_files_);
+  policy_.entry_added();
+  records_ += content.records;
+  oldest_received_at_ =
+      std::min(oldest_received_at_.value_or(content.received_at), content.received_at);
+  if (!content.dead_letters.empty()) {
+    log(LogLevel::debug, "writer: found dead letters",
+        {{"partition", partition.value()},
+         {"offset", offset.value()},
+         {"dead_letters", content.dead_letters.size()}});
+  }
+  if (state.dead_letters_start && offset.value() < *state.dead_letters_start) return;
+  for (DeadLetter& letter : content.dead_letters) {
+    letters_bytes_ += letter.memory_bytes();
+    letters_.push_back(std::move(letter));
+  }
+}
+
+Result<std::vector<std::optional<journal::Offset>>> Writer::on_assigned(
+    const std::vector<journal::Partition>& partitions) {
+  MR_TRY(access_logs_.refresh());
+  MR_TRY(dead_letters_.refresh());
+  // Partitions held already keep their starts: where a table has moved under them, it fences the
+  // next flush. One that is assigned again is read again, so what was read of it has to go.
+  std::vector<std::optional<journal::Offset>> positions;
+  for (const journal::Partition partition : partitions) {
+    if (partitions_.contains(partition)) {
+      drop_all();
+      is_rewind_needed_ = true;
+    }
+    PartitionState& state = partitions_[partition];
+    state = PartitionState{};
+    state.progress_id = consumer_->progress_id(partition);
+    state.access_logs_start = position_in(access_logs_, state.progress_id);
+    state.dead_letters_start = position_in(dead_letters_, state.progress_id);
+    positions.push_back(state.access_logs_start
+                            ? std::optional(journal::Offset(*state.access_logs_start))
+                            : std::nullopt);
+    log(LogLevel::info, "writer: took over a partition",
+        {{"partition", partition.value()}, {"position", state.access_logs_start.value_or(0)}});
+  }
+  return positions;
+}
+
+void Writer::on_revoked(const std::vector<journal::Partition>& partitions) {
+  const auto flushed = flush();
+  if (!flushed) {
+    log(LogLevel::warn, "writer: gave up a partition without a flush; its next owner reads again",
+        {{"error", flushed.error().message}});
+    drop_all();
+    is_rewind_needed_ = true;
+  }
+  for (const journal::Partition partition : partitions) partitions_.erase(partition);
+}
+
+void Writer::on_lost(const std::vector<journal::Partition>& partitions) {
+  log(LogLevel::warn, "writer: lost partitions", {{"partitions", partitions.size()}});
+  drop_all();
+  is_rewind_needed_ = true;
+  for (const journal::Partition partition : partitions) partitions_.erase(partition);
+}
+
+Result<void> Writer::rewind() {
+  MR_TRY(access_logs_.refresh());
+  MR_TRY(dead_letters_.refresh());
+  read_starts(access_logs_, &PartitionState::access_logs_start);
+  read_starts(dead_letters_, &PartitionState::dead_letters_start);
+  for (auto& [partition, state] : partitions_) {
+    state.next.reset();
+    const std::optional<journal::Offset> target =
+        state.access_logs_start ? std::optional(journal::Offset(*state.access_logs_start))
+                                : state.first;
+    if (target) MR_TRY(consumer_->seek(partition, *target));
+  }
+  is_rewind_needed_ = false;
+  return {};
+}
+
+Buffered Writer::buffered() const {
+  return {.journal_bytes = journal_bytes_,
+          .buffer_bytes = access_files_.memory_bytes() + letters_bytes_,
+          .records = records_,
+          .days = access_files_.days()};
+}
+
+void Writer::note_outcome(const Result<void>& outcome) {
+  if (outcome) {
+    if (is_failing_) log(LogLevel::info, "writer: recovered");
+    is_failing_ = false;
+    retry_delay_ = milliseconds::zero();
+  } else if (may_pass(outcome.error().code)) {
+    if (!is_failing_) {
+      log(LogLevel::warn, "writer: failed, trying again",
+          {{"code", to_string(outcome.error().code)}, {"error", outcome.error().message}});
+    }
+    is_failing_ = true;
+    metrics_.attempt_failed();
+    retry_delay_ = std::clamp(retry_delay_ * 2, options_.retry_first, options_.retry_max);
+    retry_at_ = clock_->monotonic_now() + retry_delay_;
+  }
+  metrics_.is_failing(is_failing_);
+}
+
+void Writer::update_gauges() {
+  metrics_.buffered(buffered().buffer_bytes);
+  const auto zero = std::chrono::microseconds::zero();
+  metrics_.oldest_uncommitted(
+      oldest_received_at_ ? std::max(clock_->now() - *oldest_received_at_, zero) : zero);
+  const auto now = clock_->monotonic_now();
+  if (lag_updated_ && now - *lag_updated_ < lag_interval) return;
+  lag_updated_ = now;
+  update_lag();
+}
+
+void Writer::update_lag() {
+  std::int64_t entries = 0;
+  for (const auto& [partition, state] : partitions_) {
+    const auto end = consumer_->end_position(partition);
+    if (!end) return;
+    const std::int64_t first = state.first ? state.first->value() : 0;
+    entries += std::max<std::int64_t>(end->value() - state.access_logs_start.value_or(first), 0);
+  }
+  metrics_.lag(entries);
+}
+
+}  // namespace millrace::writer

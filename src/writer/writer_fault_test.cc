@@ -1,0 +1,188 @@
+#include <gtest/gtest.h>
+
+#include "store/testing/faulty_store.h"
+#include "writer/testing/writer_world.h"
+
+// What the tables hold after store calls fail in every place: each record and each reject once.
+namespace millrace::writer {
+namespace {
+
+using store::Fault;
+using store::FaultyStore;
+using Strings = std::multiset<std::string>;
+
+class WriterFaultTest : public testing::Test {
+ protected:
+  static void append_entries(WriterWorld& world) {
+    world.append({"/a", "/b"}, {"bad1"});
+    world.append({"/c"});
+    world.append({"/d"}, {"bad2"});
+  }
+
+  static void expect_each_once(WriterWorld& world) {
+    EXPECT_EQ(world.paths(), (Strings{"/a", "/b", "/c", "/d"}));
+    EXPECT_EQ(world.dead_payloads(), (Strings{"bad1", "bad2"}));
+    EXPECT_EQ(world.position("access_logs"), 3);
+  }
+
+  // A writer alone recognises its own commit; it does not take itself for another.
+  static void expect_not_fenced(WriterWorld& world) {
+    EXPECT_EQ(world.registry.counter("millrace_writer_fenced_total", "").value(), 0);
+  }
+
+  // Two entries a poll and two records a flush, so that there are several flushes.
+  static RunningWriter start(WriterWorld& world, store::ObjectStore& store) {
+    world.options.flush.records_max = 2;
+    return world.start(store, 2);
+  }
+};
+
+TEST_F(WriterFaultTest, AWriterThatGoesOnWritesEachRecordOnceWhicheverStoreCallFails) {
+  for (const Fault fault : {Fault::before_effect, Fault::after_effect}) {
+    int fail_at_call = 0;
+    for (bool reached = true; reached; ++fail_at_call) {
+      SCOPED_TRACE(testing::Message() << "call " << fail_at_call << ", fault " << int(fault));
+      WriterWorld world;
+      append_entries(world);
+      FaultyStore store(world.memory, fail_at_call, fault);
+      RunningWriter running = start(world, store);
+      world.run(running);
+      expect_each_once(world);
+      expect_not_fenced(world);
+      reached = store.call_count() > fail_at_call;
+    }
+    EXPECT_GT(fail_at_call, 20) << "the loop must reach past files and commits";
+  }
+}
+
+// The second failure hits what reads the first one's outcome.
+TEST_F(WriterFaultTest, AWriterThatGoesOnWritesEachRecordOnceWhicheverTwoCallsInARowFail) {
+  for (const Fault fault : {Fault::before_effect, Fault::after_effect}) {
+    int fail_at_call = 0;
+    for (bool reached = true; reached; ++fail_at_call) {
+      SCOPED_TRACE(testing::Message() << "call " << fail_at_call << ", fault " << int(fault));
+      WriterWorld world;
+      append_entries(world);
+      FaultyStore inner(world.memory, fail_at_call, fault);
+      FaultyStore store(inner, fail_at_call + 1, Fault::before_effect);
+      RunningWriter running = start(world, store);
+      world.run(running);
+      expect_each_once(world);
+      expect_not_fenced(world);
+      reached = store.call_count() > fail_at_call;
+    }
+  }
+}
+
+TEST_F(WriterFaultTest, AWriterRestartedAfterTheFailureWritesEachRecordOnce) {
+  for (const Fault fault : {Fault::before_effect, Fault::after_effect}) {
+    int fail_at_call = 0;
+    for (bool reached = true; reached; ++fail_at_call) {
+      SCOPED_TRACE(testing::Message() << "call " << fail_at_call << ", fault " << int(fault));
+      WriterWorld world;
+      append_entries(world);
+      FaultyStore store(world.memory, fail_at_call, fault);
+      {
+        RunningWriter running = start(world, store);
+        for (int i = 0; i < 20 && store.call_count() <= fail_at_call; ++i) {
+          ASSERT_TRUE(running.writer->run_once({}));
+          world.clock.advance(std::chrono::minutes(1));
+        }
+      }
+      RunningWriter running = start(world, store);
+      world.run(running);
+      expect_each_once(world);
+      expect_not_fenced(world);
+      reached = store.call_count() > fail_at_call;
+    }
+  }
+}
+
+// While one writer fails and does not know why, another takes the partition over.
+TEST_F(WriterFaultTest, AnotherWriterTakesOverInTheMiddleOfAFailure) {
+  for (const Fault fault : {Fault::before_effect, Fault::after_effect}) {
+    int fail_at_call = 0;
+    for (bool reached = true; reached; ++fail_at_call) {
+      SCOPED_TRACE(testing::Message() << "call " << fail_at_call << ", fault " << int(fault));
+      WriterWorld world;
+      append_entries(world);
+      FaultyStore inner(world.memory, fail_at_call, fault);
+      FaultyStore store(inner, fail_at_call + 1, Fault::before_effect);
+      RunningWriter zombie = start(world, store);
+      for (int i = 0; i < 20 && store.call_count() <= fail_at_call; ++i) {
+        ASSERT_TRUE(zombie.writer->run_once({}));
+        world.clock.advance(std::chrono::minutes(1));
+      }
+      RunningWriter owner = start(world, world.memory);
+      world.run(owner);
+      world.run(zombie);
+      expect_each_once(world);
+      reached = store.call_count() > fail_at_call;
+    }
+  }
+}
+
+TEST_F(WriterFaultTest, ReadsNothingMoreWhileTheStoreFailsAndRecoversByItself) {
+  class BrokenStore final : public store::ObjectStore {
+   public:
+    explicit BrokenStore(store::ObjectStore& inner) : inner_(inner) {}
+    bool is_full = false;
+    int creates = 0;
+
+    Result<void> put(std::string_view key, std::string_view bytes) override {
+      return inner_.put(key, bytes);
+    }
+    Result<void> put_if_absent(std::string_view key, std::string_view bytes) override {
+      return inner_.put_if_absent(key, bytes);
+    }
+    Result<std::unique_ptr<store::ObjectWriter>> create(std::string_view key) override {
+      ++creates;
+      if (is_full) return fail(Errc::exhausted, "disk full");
+      return inner_.create(key);
+    }
+    Result<std::string> get(std::string_view key) override { return inner_.get(key); }
+    Result<std::string> get_range(std::string_view key, std::uint64_t offset_bytes,
+                                  std::uint64_t size_bytes) override {
+      return inner_.get_range(key, offset_bytes, size_bytes);
+    }
+    Result<store::ObjectInfo> head(std::string_view key) override { return inner_.head(key); }
+    Result<std::vector<store::ObjectInfo>> list(std::string_view prefix,
+                                                std::string_view start_after) override {
+      return inner_.list(prefix, start_after);
+    }
+    Result<void> remove(std::string_view key) override { return inner_.remove(key); }
+    Result<void> make_durable(std::string_view prefix) override {
+      return inner_.make_durable(prefix);
+    }
+    Result<std::string> local_path(std::string_view key) override { return inner_.local_path(key); }
+
+   private:
+    store::ObjectStore& inner_;
+  };
+
+  WriterWorld world;
+  append_entries(world);
+  BrokenStore store(world.memory);
+  RunningWriter running = start(world, store);
+  store.is_full = true;
+  Gauge& lag = world.registry.gauge("millrace_writer_lag_entries", "");
+  Gauge& failing = world.registry.gauge("millrace_writer_failing", "");
+  Counter& entries = world.registry.counter("millrace_writer_entries_total", "");
+  world.run(running);
+  EXPECT_EQ(lag.value(), 3);
+  EXPECT_EQ(failing.value(), 1);
+  EXPECT_LT(entries.value(), 3) << "what is not read stays in the journal";
+
+  const int creates = store.creates;
+  ASSERT_TRUE(running.writer->run_once({}));
+  ASSERT_TRUE(running.writer->run_once({}));
+  EXPECT_LE(store.creates, creates + 1) << "attempts keep their distance";
+
+  store.is_full = false;
+  world.run(running);
+  EXPECT_EQ(failing.value(), 0);
+  expect_each_once(world);
+}
+
+}  // namespace
+}  // namespace millrace::writer

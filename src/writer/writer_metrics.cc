@@ -1,0 +1,55 @@
+#include "writer/writer_metrics.h"
+
+namespace millrace::writer {
+namespace {
+
+double seconds(std::chrono::duration<double> duration) { return duration.count(); }
+
+}  // namespace
+
+WriterMetrics::WriterMetrics(MetricsRegistry& registry)
+    : entries_(registry.counter("millrace_writer_entries_total", "Journal entries read.")),
+      records_(registry.counter("millrace_writer_records_total",
+                                "Records committed to the table access_logs.")),
+      dead_letters_(registry.counter("millrace_writer_dead_letters_total",
+                                     "Rows committed to the table dead_letters.")),
+      flushes_(registry.counter("millrace_writer_flushes_total", "Flushes that were committed.")),
+      fenced_(registry.counter("millrace_writer_fenced_total",
+                               "Commits refused because another writer had moved the position.")),
+      failures_(registry.counter("millrace_writer_failures_total",
+                                 "Attempts to read or to flush that failed and are repeated.")),
+      flush_seconds_(registry.histogram("millrace_writer_flush_duration_seconds",
+                                        "From the start of a flush to its commit.",
+                                        duration_seconds_buckets())),
+      commit_seconds_(registry.histogram("millrace_writer_commit_duration_seconds",
+                                         "One commit to a table.", duration_seconds_buckets())),
+      failing_(registry.gauge("millrace_writer_failing",
+                              "1 while the journal or the tables cannot be used, else 0.")),
+      buffered_bytes_(registry.gauge("millrace_writer_buffered_bytes",
+                                     "Memory taken by rows that are not committed.")),
+      freshness_seconds_(registry.gauge("millrace_writer_freshness_seconds",
+                                        "Age of the oldest entry read and not committed; 0 when "
+                                        "drained.")),
+      lag_entries_(registry.gauge("millrace_writer_lag_entries",
+                                  "Journal entries that the table does not cover.")) {}
+
+void WriterMetrics::dead_letters_committed(std::size_t letters) {
+  dead_letters_.add(static_cast<double>(letters));
+}
+
+void WriterMetrics::access_logs_committed(std::size_t records) {
+  records_.add(static_cast<double>(records));
+}
+
+void WriterMetrics::commit_took(Duration duration) { commit_seconds_.observe(seconds(duration)); }
+
+void WriterMetrics::flush_took(Duration duration) {
+  flushes_.add();
+  flush_seconds_.observe(seconds(duration));
+}
+
+void WriterMetrics::oldest_uncommitted(std::chrono::microseconds age) {
+  freshness_seconds_.set(seconds(age));
+}
+
+}  // namespace millrace::writer
