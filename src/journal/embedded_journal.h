@@ -13,7 +13,7 @@
 namespace millrace::journal {
 
 struct EmbeddedJournalOptions {
-  std::string directory;
+  std::string directory{};
   std::uint64_t segment_size_bytes_max = 64UL << 20;
   std::size_t entry_size_bytes_max = 8UL << 20;
   // Entries that wait for the disk.

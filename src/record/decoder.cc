@@ -1,0 +1,62 @@
+#include "record/decoder.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "record/batch_sink.h"
+#include "record/json_reader.h"
+
+namespace millrace::record {
+
+Result<Format> parse_format(std::string_view text) {
+  if (text == "json") return Format::json;
+  if (text == "ndjson") return Format::ndjson;
+  if (text == "csv") return Format::csv;
+  if (text == "combined") return Format::combined;
+  return fail(Errc::invalid_argument,
+              fmt::format("\"{}\" is not a format (want json, ndjson, csv or combined)", text));
+}
+
+struct Decoder::Impl {
+  explicit Impl(DecoderOptions chosen) : options(std::move(chosen)), sink(options) {}
+
+  std::optional<DecodeFailure> read(Format format, const std::string& body) {
+    constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+    const std::size_t begin =
+        std::string_view(body).starts_with(byte_order_mark) ? byte_order_mark.size() : 0;
+    const std::string_view text = std::string_view(body).substr(begin);
+    switch (format) {
+      case Format::json: return json.read(body, begin, options, sink);
+      case Format::ndjson: return json.read_lines(body, begin, options, sink);
+      case Format::csv: return read_csv(text, sink);
+      case Format::combined: return read_combined(text, sink);
+    }
+    return std::nullopt;
+  }
+
+  const DecoderOptions options;
+  BatchSink sink;
+  JsonReader json;
+};
+
+Decoder::Decoder(DecoderOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+
+Decoder::~Decoder() = default;
+
+std::optional<DecodeFailure> Decoder::decode(Format format, std::string& body, bool site_is_fixed,
+                                             Batch& batch) {
+  body.reserve(body.size() + simdjson::SIMDJSON_PADDING);
+  impl_->sink.start(batch, site_is_fixed);
+  auto failure = impl_->read(format, body);
+  if (!failure) return std::nullopt;
+  if (failure->kind == DecodeFailure::Kind::too_many_records) {
+    failure = too_many_records(impl_->options);
+  }
+  batch.records.clear();
+  batch.record_count = 0;
+  batch.rejects.clear();
+  return failure;
+}
+
+}  // namespace millrace::record

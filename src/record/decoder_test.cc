@@ -1,0 +1,387 @@
+#include "record/decoder.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "base/time_text.h"
+#include "record/canonical.h"
+
+namespace millrace::record {
+namespace {
+
+struct Decoded {
+  Batch batch;
+  std::optional<DecodeFailure> failure;
+};
+
+Decoded decode(Format format, std::string body, DecoderOptions options = {},
+               bool site_is_fixed = false) {
+  Decoded decoded;
+  decoded.batch.site = "default";
+  decoded.batch.received_at = *parse_rfc3339("2026-03-01T00:00:00Z");
+  Decoder decoder(std::move(options));
+  decoded.failure = decoder.decode(format, body, site_is_fixed, decoded.batch);
+  return decoded;
+}
+
+// Decodes a JSON array of one record; what it becomes, or "field: reason".
+std::string decode_one(const std::string& record, DecoderOptions options = {}) {
+  const Decoded decoded = decode(Format::json, "[" + record + "]", std::move(options));
+  if (decoded.failure) return "failed: " + decoded.failure->message;
+  if (decoded.batch.rejects.empty()) {
+    std::string line = decoded.batch.records;
+    line.pop_back();
+    return line;
+  }
+  return decoded.batch.rejects[0].field + ": " + decoded.batch.rejects[0].reason;
+}
+
+constexpr const char* minimal = R"({"timestamp":"2026-01-02T03:04:05.000000Z","path":"/a"})";
+
+TEST(DecodeJson, ConvertsFields) {
+  struct Case {
+    const char* name;
+    const char* record;
+    const char* want;
+  };
+  const std::string at = R"({"timestamp":"2026-01-02T03:04:05.000000Z",)";
+  const Case cases[] = {
+      {"minimal", R"({"timestamp":"2026-01-02T03:04:05Z","path":"/a"})", R"("path":"/a"})"},
+      {"the three fields", R"({"timestamp":"2026-01-02T03:04:05Z","path":"/a","userAgent":"x"})",
+       R"("path":"/a","user_agent":"x"})"},
+      {"aliases",
+       R"({"@timestamp":"2026-01-02T03:04:05Z","url.path":"/a","status_code":200,"referer":"r"})",
+       R"("path":"/a","referrer":"r","status":200})"},
+      {"aliases in any case", R"({"TIME":"2026-01-02T03:04:05Z","Uri":"/a","User-Agent":"x"})",
+       R"("path":"/a","user_agent":"x"})"},
+      {"epoch seconds", R"({"ts":1767323045,"path":"/a"})", R"("path":"/a"})"},
+      {"epoch seconds with a fraction", R"({"ts":1767323045.0,"path":"/a"})", R"("path":"/a"})"},
+      {"epoch milliseconds as text", R"({"ts":"1767323045000","path":"/a"})", R"("path":"/a"})"},
+      {"epoch microseconds", R"({"ts":1767323045000000,"path":"/a"})", R"("path":"/a"})"},
+      {"epoch nanoseconds", R"({"ts":1767323045000000000,"path":"/a"})", R"("path":"/a"})"},
+      {"apache time", R"({"time_local":"02/Jan/2026:04:04:05 +0100","path":"/a"})",
+       R"("path":"/a"})"},
+      {"query in the path", R"({"ts":1767323045,"path":"/a?b=1&c"})",
+       R"("path":"/a","query":"b=1&c"})"},
+      {"absolute url", R"({"ts":1767323045,"url":"https://h.example:8080/a?b"})",
+       R"("path":"/a","query":"b","host":"h.example:8080"})"},
+      {"percent encoding is kept", R"({"ts":1767323045,"path":"/%ff%20%zz"})",
+       R"("path":"/%ff%20%zz"})"},
+      {"escapes and unicode", R"({"ts":1767323045,"path":"/\u00e9\"\\\ud83d\ude00\n\u0000"})",
+       "\"path\":\"/\u00e9\\\"\\\\\U0001F600\\n\\u0000\"}"},
+      {"unknown fields",
+       R"({"ts":1767323045,"path":"/a","z":"1","b":true,"n":12345678901234567890123,"x":null})",
+       R"("path":"/a","attributes":{"b":"true","n":"12345678901234567890123","z":"1"}})"},
+      {"nested", R"({"ts":1767323045,"path":"/a","o":{ "k" : [1, "é", {}, [] , null] }})",
+       R"("path":"/a","attributes":{"o":"{\"k\":[1,\"é\",{},[],null]}"}})"},
+      {"an object under a known name", R"({"ts":1767323045,"path":"/a","host":{"name":"h"}})",
+       R"("path":"/a","attributes":{"host":"{\"name\":\"h\"}"}})"},
+      {"null is absent", R"({"ts":1767323045,"path":"/a","status":null,"userAgent":null})",
+       R"("path":"/a"})"},
+      {"empty text is absent", R"({"ts":1767323045,"path":"/a","userAgent":""})",
+       R"("path":"/a"})"},
+      {"the last of a name wins", R"({"ts":1767323045,"path":"/b","path":"/a","x":1,"x":2})",
+       R"("path":"/a","attributes":{"x":"2"}})"},
+      {"the best of a column wins", R"({"uri":"/b","ts":1767323045,"path":"/a"})",
+       R"("path":"/a","attributes":{"uri":"/b"}})"},
+      {"durations", R"({"ts":1767323045,"path":"/a","request_time":"0.0015"})",
+       R"("path":"/a","duration_us":1500})"},
+      {"numbers as text", R"({"ts":1767323045,"path":"/a","status":"404","bytes":"7"})",
+       R"("path":"/a","status":404,"bytes":7})"},
+      {"site", R"({"ts":1767323045,"path":"/a","site":"s"})", R"("site":"s","path":"/a"})"},
+      {"the batch's own site", R"({"ts":1767323045,"path":"/a","site":"default"})",
+       R"("path":"/a"})"},
+      {"empty path after a host", R"({"ts":1767323045,"url":"http://h"})",
+       R"("path":"/","host":"h"})"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    EXPECT_EQ(decode_one(c.record), at + c.want);
+  }
+}
+
+TEST(DecodeJson, RefusesARecordAndSaysWhy) {
+  struct Case {
+    const char* name;
+    const char* record;
+    const char* want;
+  };
+  const Case cases[] = {
+      {"no path", R"({"ts":1767323045})", "path: missing (any of path, url.path, uri,"},
+      {"no time", R"({"path":"/"})", "timestamp: missing (any of timestamp,"},
+      {"time is words", R"({"ts":"yesterday","path":"/"})",
+       "timestamp: \"yesterday\" is not a time"},
+      {"time is an object", R"({"ts":{},"path":"/"})", "timestamp: \"{}\" is not a time"},
+      {"time zero", R"({"ts":0,"path":"/"})",
+       "timestamp: 1970-01-01T00:00:00.000000Z is before 1990"},
+      {"future", R"({"ts":"2026-03-02T00:00:01Z","path":"/"})",
+       "timestamp: \"2026-03-02T00:00:01Z\" is more than 86400 s in the future"},
+      {"path is a number", R"({"ts":1767323045,"path":5})", "path: \"5\" is not a text"},
+      {"status is text", R"({"ts":1767323045,"path":"/","status":"abc"})",
+       "status: \"abc\" is not a whole number from 100 to 599"},
+      {"status too small", R"({"ts":1767323045,"path":"/","status":99})", "status: \"99\""},
+      {"status too large", R"({"ts":1767323045,"path":"/","status":600})", "status: \"600\""},
+      {"bytes negative", R"({"ts":1767323045,"path":"/","bytes":-1})", "bytes: \"-1\""},
+      {"bytes huge", R"({"ts":1767323045,"path":"/","bytes":99999999999999999999})", "bytes: "},
+      {"duration negative", R"({"ts":1767323045,"path":"/","duration_ms":-1})",
+       "duration_us: \"-1\" (duration_ms) is not a duration"},
+      {"not an object", "7", ": expected an object"},
+      {"nested array", "[[]]", ": expected an object"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    const std::string decoded = decode_one(c.record);
+    EXPECT_TRUE(decoded.starts_with(c.want)) << decoded;
+  }
+}
+
+TEST(DecodeJson, TakesWhatBreaksNoLimitAndNoMore) {
+  const auto with = [](const std::string& members) {
+    return R"({"ts":1767323045)" + members + "}";
+  };
+  const auto is_taken = [](const std::string& record, DecoderOptions options) {
+    return decode_one(record, std::move(options)).starts_with("{");
+  };
+  EXPECT_TRUE(is_taken(with(R"(,"path":"/234")"), {.path_bytes_max = 4}));
+  EXPECT_FALSE(is_taken(with(R"(,"path":"/2345")"), {.path_bytes_max = 4}));
+  EXPECT_TRUE(is_taken(with(R"(,"path":"/","userAgent":"1234")"), {.field_bytes_max = 4}));
+  EXPECT_FALSE(is_taken(with(R"(,"path":"/","userAgent":"12345")"), {.field_bytes_max = 4}));
+  EXPECT_TRUE(is_taken(with(R"(,"path":"/","a":1,"b":1)"), {.attributes_max = 2}));
+  EXPECT_FALSE(is_taken(with(R"(,"path":"/","a":1,"b":1,"c":1)"), {.attributes_max = 2}));
+  const std::string record = with(R"(,"path":"/")");
+  EXPECT_TRUE(is_taken(record, {.record_bytes_max = record.size()}));
+  EXPECT_FALSE(is_taken(record, {.record_bytes_max = record.size() - 1}));
+}
+
+TEST(DecodeJson, LimitsTheRecordsAndDaysOfABatch) {
+  std::string body = "[";
+  for (int day = 1; day <= 9; ++day) {
+    body += R"({"ts":"2026-01-0)" + std::to_string(day) + R"(T00:00:00Z","path":"/"},)";
+  }
+  body.back() = ']';
+  EXPECT_FALSE(decode(Format::json, body, {.records_max = 9}).failure);
+  const auto too_many = decode(Format::json, body, {.records_max = 8});
+  EXPECT_EQ(too_many.failure->kind, DecodeFailure::Kind::too_many_records);
+  EXPECT_EQ(too_many.batch.record_count, 0U) << "nothing of it is kept";
+  const auto days = decode(Format::json, body, {.days_max = 7});
+  EXPECT_EQ(days.batch.record_count, 7U);
+  ASSERT_EQ(days.batch.rejects.size(), 2U);
+  EXPECT_EQ(days.batch.rejects[0].index, 7U);
+}
+
+TEST(DecodeJson, AcceptsItsThreeShapes) {
+  const std::string record = minimal;
+  for (const std::string& body :
+       {record, "[" + record + "]", R"({"records":[)" + record + "]}",
+        "\xEF\xBB\xBF " + record + "\r\n",
+        R"({"source":{"a":[1]},"records":[)" + record + R"(],"more":null})"}) {
+    SCOPED_TRACE(body);
+    const auto decoded = decode(Format::json, body);
+    ASSERT_FALSE(decoded.failure) << decoded.failure->message;
+    EXPECT_EQ(decoded.batch.records, record + "\n");
+  }
+  EXPECT_FALSE(decode(Format::json, "[]").failure);
+  EXPECT_FALSE(decode(Format::json, R"({"records":[]})").failure);
+}
+
+TEST(DecodeJson, RefusesWhatIsNotJson) {
+  const std::string record = minimal;
+  const std::string bodies[] = {"",
+                                " ",
+                                "7",
+                                "\"x\"",
+                                "{",
+                                "[" + record,
+                                "[" + record + ",]",
+                                record + record,
+                                "[" + record + "] x",
+                                "[{\"a\":1,}]",
+                                "[{\"a\":01}]",
+                                "[{\"a\":tru}]",
+                                "[{\"a\":nul}]",
+                                "[{\"a\" 1}]",
+                                "[{\"a\":\"\x01\"}]",
+                                "[{\"a\":\"\xff\"}]",
+                                "[{\"a\":\"\\x\"}]",
+                                "{\"records\":[" + record + "],\"x\":tru}",
+                                "[{\"a\":[1,]}]",
+                                "[{\"a\":" + std::string(100, '[') + std::string(100, ']') + "}]"};
+  for (const std::string& body : bodies) {
+    SCOPED_TRACE(body);
+    const auto decoded = decode(Format::json, body);
+    ASSERT_TRUE(decoded.failure);
+    EXPECT_EQ(decoded.failure->kind, DecodeFailure::Kind::malformed);
+    EXPECT_EQ(decoded.batch.records, "");
+    EXPECT_TRUE(decoded.batch.rejects.empty());
+  }
+}
+
+TEST(DecodeJson, KeepsTheRejectedRecordAsItCame) {
+  const auto decoded =
+      decode(Format::json, R"([ {"ts":1767323045,"path":"/"} , { "path" : "/é" } ,7])");
+  ASSERT_EQ(decoded.batch.rejects.size(), 2U);
+  EXPECT_EQ(decoded.batch.rejects[0].index, 1U);
+  EXPECT_EQ(decoded.batch.rejects[0].payload, R"({ "path" : "/é" })");
+  EXPECT_EQ(decoded.batch.rejects[1].payload, "7");
+  const auto large = decode(Format::json, R"({"x":")" + std::string(9000, 'x') + "\"}");
+  EXPECT_EQ(large.batch.rejects.at(0).payload.size(), reject_payload_bytes_max);
+}
+
+TEST(DecodeNdjson, ALineThatIsNotJsonIsOneReject) {
+  const std::string record = minimal;
+  const auto decoded = decode(Format::ndjson, record + "\n\n{\"a\":\n" + record + "\r\n[1]\n" +
+                                                  record + record + "\n" + record);
+  ASSERT_FALSE(decoded.failure);
+  EXPECT_EQ(decoded.batch.record_count, 3U);
+  ASSERT_EQ(decoded.batch.rejects.size(), 3U);
+  EXPECT_EQ(decoded.batch.rejects[0].index, 1U);
+  EXPECT_EQ(decoded.batch.rejects[0].payload, "{\"a\":");
+  EXPECT_EQ(decoded.batch.rejects[1].reason, "the line is not a JSON object");
+}
+
+TEST(DecodeCsv, ReadsRowsUnderTheirHeader) {
+  const auto decoded = decode(Format::csv,
+                              "\xEF\xBB\xBFtime,path,user agent,note\r\n"
+                              "2026-01-02T03:04:05Z,/a,\"x \"\"y\"\",\nz\",\r\n"
+                              "\r\n"
+                              "2026-01-02T03:04:05Z,/b\r\n"
+                              "2026-01-02T03:04:05Z,\"/c\"d,,\n"
+                              "2026-01-02T03:04:05Z,/\xff,,\"1,\n2\"\n"
+                              "2026-01-02T03:04:05Z,\"/open");
+  ASSERT_FALSE(decoded.failure) << decoded.failure->message;
+  EXPECT_EQ(decoded.batch.record_count, 2U);
+  ASSERT_EQ(decoded.batch.rejects.size(), 3U);
+  EXPECT_EQ(decoded.batch.rejects[0].reason, "2 fields, the header row has 4");
+  EXPECT_EQ(decoded.batch.rejects[1].reason, "text behind a closing quote");
+  EXPECT_EQ(decoded.batch.rejects[2].reason, "a quote that is not closed");
+}
+
+TEST(DecodeCsv, TakesQuotesCommasAndLineBreaks) {
+  const auto decoded = decode(Format::csv,
+                              "time,path,user agent,note\r\n"
+                              "2026-01-02T03:04:05Z,/a,\"x \"\"y\"\",\nz\",\r\n"
+                              "2026-01-02T03:04:05Z,/\xff,,\"1,\n2\"\n");
+  ASSERT_TRUE(decoded.batch.rejects.empty()) << decoded.batch.rejects[0].reason;
+  EXPECT_EQ(
+      decoded.batch.records,
+      R"({"timestamp":"2026-01-02T03:04:05.000000Z","path":"/a","user_agent":"x \"y\",\nz"})"
+      "\n"
+      R"({"timestamp":"2026-01-02T03:04:05.000000Z","path":"/\\xFF","attributes":{"note":"1,\n2"}})"
+      "\n");
+}
+
+TEST(DecodeCsv, WantsAHeader) {
+  EXPECT_TRUE(decode(Format::csv, "").failure);
+  EXPECT_TRUE(decode(Format::csv, "1,2,3\n").failure);
+  EXPECT_FALSE(decode(Format::csv, "time,path\n").failure);
+}
+
+TEST(DecodeCombined, ReadsLinesOfRealServers) {
+  struct Case {
+    const char* name;
+    const char* line;
+    const char* want;
+  };
+  const Case cases[] = {
+      {"combined",
+       R"(198.51.100.7 - - [02/Jan/2026:03:04:05 +0000] "GET /a?b=1 HTTP/1.1" 200 23 "https://r/" "Mozilla \"x\"")",
+       R"("path":"/a","query":"b=1","method":"GET","referrer":"https://r/","user_agent":"Mozilla \"x\"","client_ip":"198.51.100.7","protocol":"HTTP/1.1","status":200,"bytes":23})"},
+      {"common", R"(::1 - al b [02/Jan/2026:03:04:05 +0000] "GET / HTTP/1.0" 304 -)",
+       R"("path":"/","method":"GET","client_ip":"::1","protocol":"HTTP/1.0","status":304,"attributes":{"remote_user":"al b"}})"},
+      {"absent parts",
+       R"(198.51.100.7 - - [02/Jan/2026:03:04:05 +0000] "GET / HTTP/1.1" 200 1 "-" "-")",
+       R"("path":"/","method":"GET","client_ip":"198.51.100.7","protocol":"HTTP/1.1","status":200,"bytes":1})"},
+      {"a port scanner",
+       R"(198.51.100.7 - - [02/Jan/2026:03:04:05 +0000] "\x16\x03\xff" 400 1 "-" "-")",
+       R"("path":"\u0016\u0003\\xFF","client_ip":"198.51.100.7","status":400,"bytes":1})"},
+      {"a blank in the path",
+       R"(h - - [02/Jan/2026:03:04:05 +0000] "GET /a b HTTP/1.1" 200 1 "-" "\xC3\xA9")",
+       R"("path":"/a b","method":"GET","user_agent":"é","client_ip":"h","protocol":"HTTP/1.1","status":200,"bytes":1})"},
+      {"more behind", R"(h - - [02/Jan/2026:03:04:05 +0000] "-" 408 0 "-" "-" "10.0.0.1")",
+       R"("path":"-","client_ip":"h","status":408,"bytes":0,"attributes":{"trailing":"\"10.0.0.1\""}})"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    const auto decoded = decode(Format::combined, std::string(c.line) + "\r\n");
+    ASSERT_TRUE(decoded.batch.rejects.empty()) << decoded.batch.rejects[0].reason;
+    EXPECT_EQ(decoded.batch.records,
+              std::string(R"({"timestamp":"2026-01-02T03:04:05.000000Z",)") + c.want + "\n");
+  }
+}
+
+TEST(DecodeCombined, ALineOfSomethingElseIsOneReject) {
+  const auto decoded =
+      decode(Format::combined,
+             "hello\nh - - [x] \"y\" 200 1\nh - - [02/Jan/2026:03:04:05 +0000] \"/\" 200 1\n");
+  EXPECT_EQ(decoded.batch.record_count, 1U);
+  ASSERT_EQ(decoded.batch.rejects.size(), 2U);
+  EXPECT_EQ(decoded.batch.rejects[1].field, "timestamp");
+}
+
+TEST(DecodePrivacy, MakesAddressesCoarser) {
+  struct Case {
+    const char* address;
+    const char* truncated;
+  };
+  const Case cases[] = {{"198.51.100.7", R"(,"client_ip":"198.51.100.0")"},
+                        {"2001:db8:1:2::3", R"(,"client_ip":"2001:db8:1::")"},
+                        {"unix:", ""}};
+  for (const Case& c : cases) {
+    const std::string record =
+        std::string(R"({"ts":1767323045,"path":"/a","ip":")") + c.address + "\"}";
+    EXPECT_EQ(decode_one(record, {.client_ip = ClientIpPrivacy::truncate}),
+              R"({"timestamp":"2026-01-02T03:04:05.000000Z","path":"/a")" +
+                  std::string(c.truncated) + "}");
+    EXPECT_EQ(decode_one(record, {.client_ip = ClientIpPrivacy::drop}), minimal);
+  }
+}
+
+TEST(DecodePrivacy, RedactsParameters) {
+  EXPECT_EQ(
+      decode_one(
+          R"({"ts":1767323045,"path":"/a?x=1&Token=s&token&y=","referrer":"http://h/?token=t#f"})",
+          {.redacted_query_parameters = {"token"}}),
+      R"({"timestamp":"2026-01-02T03:04:05.000000Z","path":"/a","query":"x=1&Token=REDACTED&token&y=","referrer":"http://h/?token=REDACTED"})");
+}
+
+TEST(DecodeSite, AKeyDecidesOverTheRecord) {
+  const auto decoded =
+      decode(Format::json, R"({"ts":1767323045,"path":"/a","site":"s"})", {}, true);
+  EXPECT_EQ(decoded.batch.records, std::string(minimal) + "\n");
+}
+
+// Random bytes, and random changes of good bodies: whatever comes in, every accepted line is
+// canonical.
+TEST(Decode, NeverAcceptsWhatTheWriterCannotRead) {
+  const std::string good[] = {
+      "[" + std::string(minimal) + R"(,{"ts":1,"path":"/\u00e9","a":{"b":[1,2,{}]}}])",
+      "time,path,x\n2026-01-02T03:04:05Z,/a,\"1\"\"\"\n",
+      R"(h - - [02/Jan/2026:03:04:05 +0000] "GET / HTTP/1.1" 200 1 "-" "\"x")"};
+  for (unsigned seed = 0; seed < 3000; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random(seed);
+    std::string body = good[random() % 3];
+    for (std::size_t i = random() % 4; i > 0; --i)
+      body[random() % body.size()] = static_cast<char>(random());
+    for (const Format format : {Format::json, Format::ndjson, Format::csv, Format::combined}) {
+      const auto decoded = decode(format, body);
+      CanonicalReader reader;
+      reader.reset(decoded.batch.records);
+      std::size_t lines = 0;
+      while (true) {
+        const auto record = reader.next();
+        ASSERT_TRUE(record) << record.error().message << " in " << decoded.batch.records;
+        if (*record == nullptr) break;
+        ++lines;
+      }
+      ASSERT_EQ(lines, decoded.batch.record_count);
+      const auto again = decode_batch(encode_headers(decoded.batch), decoded.batch.records);
+      ASSERT_TRUE(again) << again.error().message;
+      ASSERT_EQ(again->rejects.size(), decoded.batch.rejects.size());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace millrace::record
