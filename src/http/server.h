@@ -17,10 +17,10 @@ namespace millrace::http {
 
 // A request, its body whole and decompressed.
 struct Request {
-  std::string method;  // In upper case.
-  std::string path;    // Percent-decoded, without the query.
+  std::string method;                                      // In upper case.
+  std::string path;                                        // Percent-decoded, without the query.
   std::vector<std::pair<std::string, std::string>> query;  // Decoded, in order.
-  Headers headers;     // Names in lower case.
+  Headers headers;                                         // Names in lower case.
   std::string body;
   std::string peer_address;
   std::size_t body_bytes_received = 0;  // Before decompression.
@@ -71,8 +71,8 @@ class Handler {
   // later, from any thread.
   virtual void handle(Request request, Responder responder) = 0;
 
-  // The body of a failure that the server itself answers (limits, malformed HTTP, timeouts), so that
-  // all errors have one shape.
+  // The body of a failure that the server itself answers (limits, malformed HTTP, timeouts), so
+  // that all errors have one shape.
   virtual Response failure(int status, std::string message) = 0;
 };
 
@@ -80,15 +80,15 @@ struct ServerOptions {
   std::string address = "127.0.0.1";
   std::uint16_t port = 8080;  // 0: any free one, see Server::port().
   int threads = 2;
-  std::size_t connections_max = 10'000;        // Further ones get 503 and are closed.
-  std::size_t header_bytes_max = 16 * 1024;    // 431 beyond.
-  std::size_t body_bytes_max = 10 * 1024 * 1024;           // As received; 413 beyond.
+  std::size_t connections_max = 10'000;           // Further ones get 503 and are closed.
+  std::size_t header_bytes_max = 16 * 1024;       // 431 beyond.
+  std::size_t body_bytes_max = 10 * 1024 * 1024;  // As received; 413 beyond.
   std::size_t body_decompressed_bytes_max = 64 * 1024 * 1024;  // 413 beyond.
-  std::size_t decompression_ratio_max = 200;   // 413 beyond (never below 1 MiB of output).
+  std::size_t decompression_ratio_max = 200;  // 413 beyond (never below 1 MiB of output).
   std::size_t bodies_in_flight_bytes_max = 256 * 1024 * 1024;  // 503 with Retry-After beyond.
   std::chrono::milliseconds header_timeout{10'000};
-  std::chrono::milliseconds body_timeout{30'000};   // For the whole body.
-  std::chrono::milliseconds idle_timeout{75'000};   // Between requests of a connection.
+  std::chrono::milliseconds body_timeout{30'000};  // For the whole body.
+  std::chrono::milliseconds idle_timeout{75'000};  // Between requests of a connection.
   std::chrono::milliseconds write_timeout{30'000};
 };
 

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string_view>
+
+#include "http/server.h"
+
+namespace millrace::http {
+
+// Sets the request's path and query from a request target in origin form (RFC 9112, section 3.2.1).
+void set_target(Request& request, std::string_view target);
+
+}  // namespace millrace::http

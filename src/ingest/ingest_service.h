@@ -1,0 +1,90 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "http/server.h"
+#include "ingest/api_keys.h"
+#include "ingest/ingest_metrics.h"
+#include "ingest/rate_limiter.h"
+#include "journal/journal.h"
+#include "record/decoder.h"
+
+namespace millrace::ingest {
+
+struct IngestOptions {
+  record::DecoderOptions decoder;
+  std::string default_site = "default";  // Of records that name none, where no key does.
+  std::size_t reply_errors_max = 100;
+  std::vector<ApiKey> api_keys;  // Empty: everybody may send.
+};
+
+// Whether the process can take requests: why not, or nullopt. Called from any thread.
+using ReadinessCheck = std::function<std::optional<std::string>()>;
+
+// The ingestion API (docs/api.yaml): takes batches of log records, checks them, and answers once
+// the journal has them. Thread-safe.
+class IngestService final : public http::Handler {
+ public:
+  // All must outlive the service.
+  IngestService(IngestOptions options, journal::Appender& appender, const Clock& clock,
+                MetricsRegistry& metrics, std::vector<ReadinessCheck> readiness_checks);
+
+  std::optional<http::Response> admit(const http::Request& request) override;
+  void handle(http::Request request, http::Responder responder) override;
+  http::Response failure(int status, std::string message) override;
+
+  // From now on /readyz says that the process is going, so that balancers turn elsewhere.
+  void set_draining() { is_draining_ = true; }
+
+  // The answer to /readyz.
+  http::Response readiness() const;
+
+ private:
+  struct Sender {
+    std::optional<std::size_t> key;  // Index in keys_.all().
+    std::string site;
+  };
+
+  std::optional<Sender> authenticate(const http::Request& request) const;
+  void take_batch(http::Request request, http::Responder responder);
+  Result<record::Format> format_of(const http::Request& request) const;
+  std::optional<http::Response> decode(http::Request& request, const Sender& sender,
+                                       record::Batch& batch);
+  void append(std::string reply_id, record::Batch batch, http::Responder responder,
+              std::chrono::steady_clock::time_point start);
+  http::Response answered(http::Response response, std::chrono::steady_clock::time_point start);
+
+  const IngestOptions options_;
+  const ApiKeys keys_;
+  journal::Appender& appender_;
+  const Clock& clock_;
+  IngestMetrics metrics_;
+  const std::vector<ReadinessCheck> readiness_checks_;
+  std::vector<std::unique_ptr<RateLimiter>> limiters_;  // By key; null: no limit.
+  std::atomic<bool> is_draining_{false};
+};
+
+// What operators and Prometheus ask, on a listener of its own: /metrics, /healthz, /readyz.
+class AdminService final : public http::Handler {
+ public:
+  // Both must outlive it.
+  AdminService(const IngestService& ingest, const MetricsRegistry& metrics)
+      : ingest_(ingest), metrics_(metrics) {}
+
+  std::optional<http::Response> admit(const http::Request& request) override;
+  void handle(http::Request request, http::Responder responder) override;
+  http::Response failure(int status, std::string message) override;
+
+ private:
+  const IngestService& ingest_;
+  const MetricsRegistry& metrics_;
+};
+
+}  // namespace millrace::ingest

@@ -1,0 +1,69 @@
+#include "ingest/replies.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace millrace::ingest {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+const char* code_of(int status) {
+  switch (status) {
+    case 400: return "bad_request";
+    case 401: return "unauthorized";
+    case 404: return "not_found";
+    case 405: return "method_not_allowed";
+    case 408: return "timeout";
+    case 413: return "too_large";
+    case 415: return "unsupported";
+    case 429: return "rate_limited";
+    case 431: return "header_too_large";
+    case 503: return "unavailable";
+    default: return "internal";
+  }
+}
+
+// Messages may quote what the client sent, which may be any bytes.
+std::string dumped(const ordered_json& json) {
+  return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+}  // namespace
+
+http::Response error_reply(int status, std::string_view message,
+                           std::optional<std::size_t> byte_offset) {
+  ordered_json error = {{"code", code_of(status)}, {"message", message}};
+  if (byte_offset) error["byte_offset"] = *byte_offset;
+  return {.status = status,
+          .content_type = "application/json",
+          .headers = {},
+          .body = dumped({{"error", error}}) + "\n"};
+}
+
+http::Response retry_reply(int status, std::string_view message, int retry_after_seconds) {
+  http::Response response = error_reply(status, message);
+  response.headers.emplace_back("Retry-After", std::to_string(std::max(retry_after_seconds, 1)));
+  return response;
+}
+
+http::Response batch_reply(int status, std::string_view batch_id, const record::Batch& batch,
+                           std::size_t errors_max) {
+  ordered_json errors = ordered_json::array();
+  for (const record::Reject& reject : batch.rejects) {
+    if (errors.size() == errors_max) break;
+    errors.push_back({{"index", reject.index}, {"field", reject.field}, {"reason", reject.reason}});
+  }
+  ordered_json reply = {{"batch_id", batch_id},
+                        {"accepted", batch.record_count},
+                        {"rejected", batch.rejects.size()},
+                        {"errors", errors}};
+  if (errors.size() < batch.rejects.size()) reply["errors_truncated"] = true;
+  return {.status = status,
+          .content_type = "application/json",
+          .headers = {},
+          .body = dumped(reply) + "\n"};
+}
+
+}  // namespace millrace::ingest

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "http/server.h"
+#include "record/batch.h"
+
+namespace millrace::ingest {
+
+// {"error":{"code":...,"message":...}}; the code follows from the status.
+http::Response error_reply(int status, std::string_view message,
+                           std::optional<std::size_t> byte_offset = std::nullopt);
+
+// As error_reply(), with Retry-After of whole seconds, at least 1.
+http::Response retry_reply(int status, std::string_view message, int retry_after_seconds = 1);
+
+// {"batch_id","accepted","rejected","errors":[...]} with at most `errors_max` of the rejects.
+http::Response batch_reply(int status, std::string_view batch_id, const record::Batch& batch,
+                           std::size_t errors_max);
+
+}  // namespace millrace::ingest

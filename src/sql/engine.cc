@@ -1,0 +1,216 @@
+#include "sql/engine.h"
+
+#include <duckdb.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "sql/chunk_reader.h"
+
+namespace millrace::sql {
+
+namespace {
+
+// Owns what a duckdb_*_destroy function frees.
+template <typename Handle, auto destroy>
+class Owned {
+ public:
+  Owned() = default;
+  Owned(const Owned&) = delete;
+  Owned& operator=(const Owned&) = delete;
+  ~Owned() { destroy(&handle_); }
+  Handle* out() { return &handle_; }
+  Handle& get() { return handle_; }
+
+ private:
+  Handle handle_{};
+};
+
+using OwnedResult = Owned<duckdb_result, duckdb_destroy_result>;
+using OwnedStatement = Owned<duckdb_prepared_statement, duckdb_destroy_prepare>;
+using OwnedConfig = Owned<duckdb_config, duckdb_destroy_config>;
+using OwnedChunk = Owned<duckdb_data_chunk, duckdb_destroy_data_chunk>;
+
+tl::unexpected<Error> failure_of(const char* message) {
+  const std::string_view text = message == nullptr ? "the statement failed" : message;
+  const bool is_memory = text.starts_with("Out of Memory Error");
+  return fail(is_memory ? Errc::exhausted : Errc::invalid_argument, std::string(text));
+}
+
+class RowCollector final : public RowSink {
+ public:
+  void columns(const std::vector<ResultColumn>&) override {}
+  bool row(const ResultRow& row) override {
+    rows.push_back(row);
+    return true;
+  }
+  std::vector<ResultRow> rows;
+};
+
+class DuckEngine final : public Engine {
+ public:
+  DuckEngine() = default;
+  ~DuckEngine() override {
+    if (connection_ != nullptr) duckdb_disconnect(&connection_);
+    if (database_ != nullptr) duckdb_close(&database_);
+  }
+
+  Result<void> open(const EngineOptions& options) {
+    OwnedConfig config;
+    if (duckdb_create_config(config.out()) != DuckDBSuccess) {
+      return fail(Errc::unavailable, "DuckDB gives no configuration");
+    }
+    const auto set = [&config](const char* name, const std::string& value) {
+      return duckdb_set_config(config.get(), name, value.c_str()) == DuckDBSuccess;
+    };
+    const bool is_set =
+        set("autoinstall_known_extensions", "false") && set("autoload_known_extensions", "false") &&
+        set("memory_limit", fmt::format("{}B", options.memory_bytes_max)) &&
+        set("threads", std::to_string(options.threads)) &&
+        (options.temporary_directory.empty() || set("temp_directory", options.temporary_directory));
+    if (!is_set) return fail(Errc::invalid_argument, "DuckDB does not take its configuration");
+    char* message = nullptr;
+    if (duckdb_open_ext(nullptr, &database_, config.get(), &message) != DuckDBSuccess) {
+      const std::string reason = message == nullptr ? "no reason given" : message;
+      duckdb_free(message);
+      return fail(Errc::unavailable, fmt::format("opening DuckDB: {}", reason));
+    }
+    if (duckdb_connect(database_, &connection_) != DuckDBSuccess) {
+      return fail(Errc::unavailable, "connecting to DuckDB failed");
+    }
+    return execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = true");
+  }
+
+  Result<void> execute(const std::string& sql) override {
+    OwnedResult result;
+    if (duckdb_query(connection_, sql.c_str(), result.out()) == DuckDBSuccess) return {};
+    return failure_of(duckdb_result_error(result.out()));
+  }
+
+  Result<void> query(const std::string& sql, RowSink& sink) override {
+    OwnedStatement statement;
+    if (duckdb_prepare(connection_, sql.c_str(), statement.out()) != DuckDBSuccess) {
+      return failure_of(duckdb_prepare_error(statement.get()));
+    }
+    OwnedResult result;
+    if (duckdb_execute_prepared(statement.get(), result.out()) != DuckDBSuccess) {
+      return failure_of(duckdb_result_error(result.out()));
+    }
+    if (ChunkReader::needs_text(result.get())) return query_as_text(sql, result.get(), sink);
+    return read(result.get(), {}, sink);
+  }
+
+  Result<void> lock_down(const std::vector<std::string>& directories) override {
+    return execute(
+        fmt::format("SET allowed_directories = {}; SET enable_external_access = false; "
+                    "SET lock_configuration = true",
+                    quote_list(directories)));
+  }
+
+  void interrupt() override { duckdb_interrupt(connection_); }
+
+ private:
+  // Values that are lists, maps, decimals and the like are made text by DuckDB itself.
+  Result<void> query_as_text(const std::string& sql, duckdb_result& first, RowSink& sink) {
+    std::string list;
+    std::string names;
+    std::vector<bool> is_json;
+    for (idx_t column = 0; column < duckdb_column_count(&first); ++column) {
+      const std::string name = fmt::format("c{}", column);
+      const auto conversion = ChunkReader::conversion_of(duckdb_column_type(&first, column));
+      if (column > 0) {
+        list += ", ";
+        names += ", ";
+      }
+      names += name;
+      list += fmt::format(fmt::runtime(conversion.sql), name);
+      is_json.push_back(conversion.is_json);
+    }
+    std::string inner = sql;
+    while (!inner.empty() &&
+           (inner.back() == ';' || std::isspace(static_cast<unsigned char>(inner.back())))) {
+      inner.pop_back();
+    }
+    OwnedResult result;
+    const std::string outer =
+        fmt::format("SELECT {} FROM (\n{}\n) AS result({})", list, inner, names);
+    if (duckdb_query(connection_, outer.c_str(), result.out()) != DuckDBSuccess) {
+      return failure_of(duckdb_result_error(result.out()));
+    }
+    std::vector<ResultColumn> columns;
+    for (idx_t column = 0; column < duckdb_column_count(&first); ++column) {
+      const bool json = is_json[column];
+      columns.push_back(
+          {duckdb_column_name(&first, column),
+           json ? ValueKind::json : ChunkReader::kind_of(duckdb_column_type(&first, column))});
+    }
+    return read(result.get(), std::move(columns), sink);
+  }
+
+  static Result<void> read(duckdb_result& result, std::vector<ResultColumn> columns,
+                           RowSink& sink) {
+    if (columns.empty()) {
+      for (idx_t column = 0; column < duckdb_column_count(&result); ++column) {
+        columns.push_back({duckdb_column_name(&result, column),
+                           ChunkReader::kind_of(duckdb_column_type(&result, column))});
+      }
+    }
+    sink.columns(columns);
+    ResultRow row;
+    while (true) {
+      OwnedChunk chunk;
+      chunk.get() = duckdb_fetch_chunk(result);
+      if (chunk.get() == nullptr) break;
+      ChunkReader reader(chunk.get());
+      for (std::size_t i = 0; i < reader.row_count(); ++i) {
+        reader.read(i, row);
+        if (!sink.row(row)) return {};
+      }
+    }
+    const char* message = duckdb_result_error(&result);
+    if (message != nullptr && *message != '\0') return failure_of(message);
+    return {};
+  }
+
+  duckdb_database database_ = nullptr;
+  duckdb_connection connection_ = nullptr;
+};
+
+std::string quoted(std::string_view text, char quote) {
+  std::string out(1, quote);
+  for (const char c : text) {
+    if (c == quote) out += quote;
+    out += c;
+  }
+  return out += quote;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
+  auto engine = std::make_unique<DuckEngine>();
+  MR_TRY(engine->open(options));
+  return engine;
+}
+
+Result<std::vector<ResultRow>> Engine::rows(const std::string& sql) {
+  RowCollector collector;
+  MR_TRY(query(sql, collector));
+  return std::move(collector.rows);
+}
+
+std::string quote_identifier(std::string_view name) { return quoted(name, '"'); }
+
+std::string quote_text(std::string_view text) { return quoted(text, '\''); }
+
+std::string quote_list(const std::vector<std::string>& texts) {
+  std::string list = "[";
+  for (const std::string& text : texts) {
+    if (list.size() > 1) list += ", ";
+    list += quote_text(text);
+  }
+  return list += "]";
+}
+
+}  // namespace millrace::sql
