@@ -1,0 +1,97 @@
+#include "rollup/aggregator.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+
+namespace millrace::rollup {
+
+Aggregator::Aggregator(AggregatorOptions options, store::ObjectStore& lake,
+                       store::ObjectStore& analytics, sql::Engine& engine, const Clock& clock,
+                       MetricsRegistry& metrics)
+    : options_(std::move(options)),
+      lake_(lake),
+      engine_(engine),
+      clock_(clock),
+      summaries_(lake, analytics, engine),
+      runs_(metrics.counter("millrace_aggregate_runs_total", "Runs that found something new.")),
+      failures_(metrics.counter("millrace_aggregate_failures_total", "Runs that failed.")),
+      files_(metrics.counter("millrace_aggregate_files_folded_total",
+                             "Source files folded in, counted once for each rollup.")),
+      duration_(metrics.histogram("millrace_aggregate_run_duration_seconds",
+                                  "How long a run that found something new took.",
+                                  duration_seconds_buckets())),
+      lag_(metrics.gauge("millrace_aggregate_lag_versions",
+                         "Versions of the source table that a rollup does not cover yet.")) {}
+
+Result<AggregateSummary> Aggregator::run_once() { return run(false, ""); }
+
+Result<AggregateSummary> Aggregator::rebuild(const std::string& name) {
+  const auto& all = built_in_rollups();
+  const bool is_known =
+      name.empty() || std::any_of(all.begin(), all.end(),
+                                  [&](const auto& definition) { return definition.name == name; });
+  if (!is_known) {
+    std::string names;
+    for (const auto& definition : all) names += (names.empty() ? "" : ", ") + definition.name;
+    return fail(Errc::not_found,
+                fmt::format("there is no rollup \"{}\" (there are {})", name, names));
+  }
+  return run(true, name);
+}
+
+// False: there is no source table yet.
+Result<bool> Aggregator::open_tables() {
+  if (source_) {
+    MR_TRY(source_->refresh());
+    return true;
+  }
+  auto source = delta::DeltaTable::open(lake_, clock_, options_.source_table);
+  if (!source && source.error().code == Errc::not_found) return false;
+  if (!source) return tl::unexpected(source.error());
+  std::vector<RollupTable> rollups;
+  for (const RollupDefinition& definition : built_in_rollups()) {
+    MR_TRY_ASSIGN(auto rollup, RollupTable::open(definition, lake_, engine_, clock_,
+                                                 options_.scratch_directory));
+    rollups.push_back(std::move(rollup));
+  }
+  rollups_ = std::move(rollups);
+  source_ = std::make_unique<delta::DeltaTable>(*std::move(source));
+  return true;
+}
+
+Result<AggregateSummary> Aggregator::run(bool is_rebuild, const std::string& name) {
+  AggregateSummary summary;
+  const auto start = clock_.monotonic_now();
+  MR_TRY_ASSIGN(const bool has_source, open_tables());
+  if (!has_source) return summary;
+  for (RollupTable& rollup : rollups_) {
+    const bool is_rebuilt = is_rebuild && (name.empty() || rollup.definition().name == name);
+    lag_.set(static_cast<double>(rollup.lag_versions(*source_)));
+    const auto folded = is_rebuilt ? rollup.rebuild(*source_) : rollup.fold(*source_);
+    if (!folded && folded.error().code == Errc::fenced) {
+      log(LogLevel::info, "rollup: another process was faster; going on from there",
+          {{"rollup", rollup.definition().name}, {"reason", folded.error().message}});
+      MR_TRY(rollup.table().refresh());
+      continue;
+    }
+    if (!folded) {
+      failures_.add();
+      return tl::unexpected(folded.error());
+    }
+    summary.files_folded += *folded;
+  }
+  lag_.set(0);
+  MR_TRY_ASSIGN(summary.summaries_written, summaries_.derive(rollups_));
+  if (summary.files_folded > 0 || is_rebuild) {
+    runs_.add();
+    files_.add(static_cast<double>(summary.files_folded));
+    duration_.observe(std::chrono::duration<double>(clock_.monotonic_now() - start).count());
+  }
+  return summary;
+}
+
+}  // namespace millrace::rollup

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/result.h"
+#include "delta/delta_table.h"
+#include "rollup/rollup_table.h"
+#include "rollup/summaries.h"
+#include "sql/engine.h"
+#include "store/object_store.h"
+
+namespace millrace::rollup {
+
+struct AggregatorOptions {
+  std::string source_table = "access_logs";
+  // For files on their way to the store; must exist.
+  std::string scratch_directory{};
+};
+
+struct AggregateSummary {
+  std::size_t files_folded = 0;  // Of the source, counted once for each rollup.
+  std::size_t summaries_written = 0;
+};
+
+// Keeps the built-in rollups and the JSON summaries up to the newest version of the source table.
+// Cost follows what is new. Any number of processes may aggregate one lake: one of them wins each
+// step, the others go on from there. One thread.
+class Aggregator {
+ public:
+  // All must outlive it.
+  Aggregator(AggregatorOptions options, store::ObjectStore& lake, store::ObjectStore& analytics,
+             sql::Engine& engine, const Clock& clock, MetricsRegistry& metrics);
+
+  // Folds in all that is new. A lake without a source table has nothing new.
+  // Errors: invalid_argument, corrupt: stop and tell the operator. Others: try again later.
+  Result<AggregateSummary> run_once();
+
+  // Makes one rollup's sums anew, or those of all where `name` is empty.
+  // Errors: as run_once(); not_found where no rollup has that name.
+  Result<AggregateSummary> rebuild(const std::string& name);
+
+ private:
+  Result<bool> open_tables();
+  Result<AggregateSummary> run(bool is_rebuild, const std::string& name);
+
+  const AggregatorOptions options_;
+  store::ObjectStore& lake_;
+  sql::Engine& engine_;
+  const Clock& clock_;
+  Summaries summaries_;
+  Counter& runs_;
+  Counter& failures_;
+  Counter& files_;
+  Histogram& duration_;
+  Gauge& lag_;
+
+  std::unique_ptr<delta::DeltaTable> source_;
+  std::vector<RollupTable> rollups_;
+};
+
+}  // namespace millrace::rollup

@@ -1,0 +1,260 @@
+#include "rollup/rollup_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+#include "base/crash_point.h"
+#include "base/log.h"
+#include "base/random_id.h"
+#include "base/time_text.h"
+
+namespace millrace::rollup {
+
+namespace {
+
+// A commit by retention takes records away that the sums are meant to outlive.
+constexpr std::string_view retention_operation = "RETENTION";
+
+std::string date_of(Hour hour) { return to_iso_date(day_of(hour)); }
+
+std::string partition_date(const std::map<std::string, std::optional<std::string>>& values) {
+  const auto found = values.find("date");
+  return found == values.end() ? std::string() : found->second.value_or("");
+}
+
+// Brings a local file into the store, piece by piece. Returns its size.
+Result<std::int64_t> copy_to_store(const std::string& local, store::ObjectStore& store,
+                                   const std::string& key) {
+  MR_TRY_ASSIGN(auto object, store.create(key));
+  std::ifstream file(local, std::ios::binary);
+  std::string piece(1 << 20, '\0');
+  std::int64_t size_bytes = 0;
+  while (file) {
+    file.read(piece.data(), static_cast<std::streamsize>(piece.size()));
+    const auto count = file.gcount();
+    if (count > 0)
+      MR_TRY(object->write(std::string_view(piece).substr(0, static_cast<std::size_t>(count))));
+    size_bytes += count;
+  }
+  if (file.bad()) return fail(Errc::unavailable, fmt::format("reading {} failed", local));
+  MR_TRY(object->finish());
+  return size_bytes;
+}
+
+}  // namespace
+
+RollupTable::RollupTable(const RollupDefinition& definition, store::ObjectStore& lake,
+                         sql::Engine& engine, std::string scratch_directory,
+                         delta::DeltaTable table)
+    : definition_(&definition),
+      lake_(&lake),
+      engine_(&engine),
+      scratch_directory_(std::move(scratch_directory)),
+      table_(std::move(table)) {}
+
+Result<RollupTable> RollupTable::open(const RollupDefinition& definition, store::ObjectStore& lake,
+                                      sql::Engine& engine, const Clock& clock,
+                                      std::string scratch_directory) {
+  MR_TRY_ASSIGN(auto table, delta::DeltaTable::open_or_create(lake, clock, definition.name,
+                                                              definition.schema()));
+  return RollupTable(definition, lake, engine, std::move(scratch_directory), std::move(table));
+}
+
+std::optional<std::int64_t> RollupTable::covered(const delta::DeltaTable& source) const {
+  const auto& progress = table_.snapshot().progress;
+  const auto found = progress.find(definition_->progress_id(source.snapshot().table_id));
+  return found == progress.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::int64_t RollupTable::lag_versions(const delta::DeltaTable& source) const {
+  return source.snapshot().version.value() - covered(source).value_or(-1);
+}
+
+Result<void> RollupTable::check_definition(const delta::DeltaTable& source) const {
+  const std::string prefix = definition_->progress_prefix(source.snapshot().table_id);
+  const auto& progress = table_.snapshot().progress;
+  const auto other = progress.lower_bound(prefix);
+  if (other == progress.end() || !other->first.starts_with(prefix)) return {};
+  return fail(
+      Errc::invalid_argument,
+      fmt::format("{} was summed up by another definition ({}): run `millrace aggregate "
+                  "--rebuild {}`",
+                  definition_->name, other->first.substr(prefix.size()), definition_->name));
+}
+
+Result<std::size_t> RollupTable::fold(delta::DeltaTable& source) {
+  MR_TRY(table_.refresh());
+  const auto start = covered(source);
+  SourceChanges changes;
+  if (!start) {
+    MR_TRY(check_definition(source));
+    for (const auto& [path, file] : source.snapshot().files) changes.added_paths.push_back(path);
+    return commit(source, changes, false);
+  }
+  if (*start == source.snapshot().version.value()) return 0;
+  auto since = changes_since(source, delta::Version(*start));
+  if (!since && since.error().code == Errc::not_found) {
+    log(LogLevel::warn,
+        "rollup: the source's log has been cleaned up behind it; making all sums anew",
+        {{"rollup", definition_->name}, {"reason", since.error().message}});
+    return rebuild(source);
+  }
+  if (!since) return tl::unexpected(since.error());
+  return commit(source, *since, false);
+}
+
+Result<std::size_t> RollupTable::rebuild(delta::DeltaTable& source) {
+  MR_TRY(table_.refresh());
+  SourceChanges all;
+  for (const auto& [path, file] : source.snapshot().files) all.added_paths.push_back(path);
+  return commit(source, all, true);
+}
+
+Result<SourceChanges> RollupTable::changes_since(delta::DeltaTable& source,
+                                                 delta::Version covered) const {
+  MR_TRY_ASSIGN(const auto versions, source.changes_after(covered));
+  SourceChanges changes;
+  std::vector<const delta::AddFile*> adds;
+  for (const auto& version : versions) {
+    for (const auto& file : version.adds) {
+      if (file.data_change) adds.push_back(&file);
+    }
+    if (version.operation == retention_operation) continue;
+    for (const auto& file : version.removes) {
+      if (!file.data_change) continue;
+      std::string date = partition_date(file.partition_values);
+      // The protocol lets a remove leave its partition out; ours are in the path.
+      if (date.empty() && file.path.starts_with("date=")) date = file.path.substr(5, 10);
+      changes.recomputed_dates.insert(std::move(date));
+    }
+  }
+  for (const delta::AddFile* file : adds) {
+    if (!changes.recomputed_dates.contains(partition_date(file->partition_values))) {
+      changes.added_paths.push_back(file->path);
+    }
+  }
+  for (const auto& [path, file] : source.snapshot().files) {
+    if (changes.recomputed_dates.contains(partition_date(file.partition_values))) {
+      changes.added_paths.push_back(path);
+    }
+  }
+  return changes;
+}
+
+Result<std::size_t> RollupTable::commit(delta::DeltaTable& source, const SourceChanges& changes,
+                                        bool is_rebuild) {
+  MR_TRY_ASSIGN(const auto existing, files_by_hour(table_.snapshot()));
+  MR_TRY_ASSIGN(const auto sources, local_paths(source.root(), changes.added_paths));
+  MR_TRY(sum_up(sources));
+  MR_TRY_ASSIGN(const Hours touched, summed_hours());
+
+  delta::Commit commit{
+      .operation = is_rebuild ? "REBUILD" : "MERGE", .adds = {}, .removes = {}, .progress = {}};
+  std::vector<std::string> merged;
+  for (const auto& [hour, file] : existing) {
+    const bool is_recomputed = changes.recomputed_dates.contains(date_of(hour));
+    if (!touched.contains(hour) && !is_recomputed) continue;
+    if (!is_rebuild && !is_recomputed) merged.push_back(file.path);
+    commit.removes.push_back({file.path, file.partition_values, file.size_bytes, true});
+  }
+  MR_TRY_ASSIGN(const auto merged_paths, local_paths(table_.root(), merged));
+  MR_TRY(merge_with(merged_paths));
+  for (const Hour hour : touched) {
+    MR_TRY_ASSIGN(commit.adds.emplace_back(), write_hour(hour));
+  }
+  commit.progress.push_back({definition_->progress_id(source.snapshot().table_id), covered(source),
+                             source.snapshot().version.value()});
+  // No sum may outlive the version that it covers.
+  MR_TRY(lake_->make_durable(source.root() + "/_delta_log"));
+  crash_point("rollup.before_commit");
+  MR_TRY(table_.commit(commit));
+  crash_point("rollup.after_commit");
+  return changes.added_paths.size();
+}
+
+// Groups the source files' records into the temporary table `sums`. A file that lacks a column, as
+// other engines may leave one out, has nulls in it.
+Result<void> RollupTable::sum_up(const std::vector<std::string>& paths) {
+  const std::string dimension = sql::quote_identifier(definition_->dimension);
+  const char* type = definition_->type == columnar::ColumnType::int32 ? "INTEGER" : "VARCHAR";
+  MR_TRY(engine_->execute(fmt::format(
+      "CREATE OR REPLACE TEMP TABLE sums (hour TIMESTAMPTZ, site VARCHAR, {} {}, requests BIGINT, "
+      "errors BIGINT, bytes BIGINT)",
+      dimension, type)));
+  if (paths.empty()) return {};
+  return engine_->execute(
+      fmt::format("INSERT INTO sums SELECT date_trunc('hour', \"timestamp\"), site, {0}, count(*), "
+                  "count(*) FILTER (status >= 500), coalesce(sum(bytes), 0)::BIGINT "
+                  "FROM read_parquet({1}, hive_partitioning = false) GROUP BY ALL",
+                  dimension, sql::quote_list(paths)));
+}
+
+Result<Hours> RollupTable::summed_hours() {
+  MR_TRY_ASSIGN(const auto rows, engine_->rows("SELECT DISTINCT hour FROM sums"));
+  Hours hours;
+  for (const auto& row : rows) {
+    MR_TRY_ASSIGN(const Hour hour, parse_hour(row.at(0).value_or("")));
+    hours.insert(hour);
+  }
+  return hours;
+}
+
+// Adds the rows that the touched hours have so far, and sorts all as the files hold them.
+Result<void> RollupTable::merge_with(const std::vector<std::string>& paths) {
+  const std::string dimension = sql::quote_identifier(definition_->dimension);
+  const std::string columns = fmt::format("hour, site, {}, requests, errors, bytes", dimension);
+  std::string all = fmt::format("SELECT {} FROM sums", columns);
+  if (!paths.empty()) {
+    all += fmt::format(" UNION ALL SELECT {} FROM read_parquet({}, hive_partitioning = false)",
+                       columns, sql::quote_list(paths));
+  }
+  return engine_->execute(
+      fmt::format("CREATE OR REPLACE TEMP TABLE merged AS SELECT hour, site, {0}, "
+                  "sum(requests)::BIGINT AS requests, "
+                  "sum(errors)::BIGINT AS errors, sum(bytes)::BIGINT AS bytes FROM ({1}) "
+                  "GROUP BY hour, site, {0} ORDER BY hour, site, requests DESC, {0}",
+                  dimension, all));
+}
+
+Result<delta::AddFile> RollupTable::write_hour(Hour hour) {
+  const std::string id = random_uuid();
+  const std::string local = fmt::format("{}/{}.parquet", scratch_directory_, id);
+  const std::string date = date_of(hour);
+  const std::string where = fmt::format("hour = TIMESTAMPTZ {}", sql::quote_text(to_text(hour)));
+  MR_TRY(engine_->execute(
+      fmt::format("COPY (SELECT * FROM merged WHERE {} ORDER BY site, requests DESC, {}) TO {} "
+                  "(FORMAT parquet, COMPRESSION zstd)",
+                  where, sql::quote_identifier(definition_->dimension), sql::quote_text(local))));
+  MR_TRY_ASSIGN(const auto counted,
+                engine_->rows(fmt::format("SELECT count(*) FROM merged WHERE {}", where)));
+  const std::int64_t rows = std::stoll(counted.at(0).at(0).value_or("0"));
+  delta::AddFile file{.path = fmt::format("date={}/{}.parquet", date, id),
+                      .partition_values = {{"date", date}},
+                      .size_bytes = 0,
+                      .modified = std::chrono::time_point_cast<std::chrono::microseconds>(
+                          std::chrono::system_clock::now()),
+                      .data_change = true,
+                      .stats_json = hour_stats(hour, rows)};
+  const auto size_bytes = copy_to_store(local, *lake_, table_.root() + '/' + file.path);
+  std::error_code ignored;
+  std::filesystem::remove(local, ignored);
+  if (!size_bytes) return tl::unexpected(size_bytes.error());
+  file.size_bytes = *size_bytes;
+  return file;
+}
+
+Result<std::vector<std::string>> RollupTable::local_paths(const std::string& root,
+                                                          const std::vector<std::string>& paths) {
+  std::vector<std::string> result;
+  for (const std::string& path : paths) {
+    MR_TRY_ASSIGN(std::string local, lake_->local_path(root + '/' + path));
+    result.push_back(std::move(local));
+  }
+  return result;
+}
+
+}  // namespace millrace::rollup

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "delta/delta_table.h"
+#include "rollup/definition.h"
+#include "rollup/hour_files.h"
+#include "sql/engine.h"
+#include "store/object_store.h"
+
+namespace millrace::rollup {
+
+// What a run reads of the source table.
+struct SourceChanges {
+  std::vector<std::string> added_paths;  // To be folded in.
+  // Days whose sums are made anew, from all of their live files: records were taken out of them.
+  std::set<std::string> recomputed_dates;
+};
+
+// One rollup's table and how it follows its source. One thread.
+class RollupTable {
+ public:
+  // All must outlive it. `scratch_directory`: for files on their way to the store.
+  static Result<RollupTable> open(const RollupDefinition& definition, store::ObjectStore& lake,
+                                  sql::Engine& engine, const Clock& clock,
+                                  std::string scratch_directory);
+
+  // Folds what `source` has added since the last time into the hours it touches, in one commit that
+  // says how far that was. Returns the number of source files read; 0: nothing was new.
+  // Errors: fenced (another process did it; nothing is lost), invalid_argument (the definition has
+  // changed: rebuild), and those of the store, the table and the engine.
+  Result<std::size_t> fold(delta::DeltaTable& source);
+
+  // Makes all sums anew from the source's files, in one commit. Hours whose source files are gone
+  // keep their rows.
+  Result<std::size_t> rebuild(delta::DeltaTable& source);
+
+  // How many versions of the source are not covered yet.
+  std::int64_t lag_versions(const delta::DeltaTable& source) const;
+
+  delta::DeltaTable& table() { return table_; }
+  const RollupDefinition& definition() const { return *definition_; }
+
+ private:
+  RollupTable(const RollupDefinition& definition, store::ObjectStore& lake, sql::Engine& engine,
+              std::string scratch_directory, delta::DeltaTable table);
+
+  std::optional<std::int64_t> covered(const delta::DeltaTable& source) const;
+  Result<void> check_definition(const delta::DeltaTable& source) const;
+  Result<SourceChanges> changes_since(delta::DeltaTable& source, delta::Version covered) const;
+  Result<std::size_t> commit(delta::DeltaTable& source, const SourceChanges& changes,
+                             bool is_rebuild);
+  Result<void> sum_up(const std::vector<std::string>& local_paths);
+  Result<Hours> summed_hours();
+  Result<void> merge_with(const std::vector<std::string>& local_paths);
+  Result<delta::AddFile> write_hour(Hour hour);
+  Result<std::vector<std::string>> local_paths(const std::string& root,
+                                               const std::vector<std::string>& paths);
+
+  const RollupDefinition* definition_;
+  store::ObjectStore* lake_;
+  sql::Engine* engine_;
+  std::string scratch_directory_;
+  delta::DeltaTable table_;
+};
+
+}  // namespace millrace::rollup

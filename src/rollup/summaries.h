@@ -1,0 +1,41 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "rollup/hour_files.h"
+#include "rollup/rollup_table.h"
+#include "sql/engine.h"
+#include "store/object_store.h"
+
+namespace millrace::rollup {
+
+// The JSON files beside the rollup tables: one for each hour, at "YYYY-MM-DD/summary_HH.json".
+// `_state.json` says up to which version of each rollup they have been derived, so that whatever a
+// crash left behind is derived by the next call. One thread.
+class Summaries {
+ public:
+  // All must outlive it.
+  Summaries(store::ObjectStore& lake, store::ObjectStore& analytics, sql::Engine& engine)
+      : lake_(lake), analytics_(analytics), engine_(engine) {}
+
+  // Writes the summaries of the hours that the rollups have changed since the last time. Returns
+  // how many.
+  Result<std::size_t> derive(std::vector<RollupTable>& rollups);
+
+ private:
+  using FilesByHour = std::map<std::string, std::map<Hour, delta::AddFile>>;  // By rollup.
+
+  Result<std::map<std::string, std::int64_t>> read_state();
+  Result<void> add_changed_hours(RollupTable& rollup, std::int64_t derived, Hours& hours);
+  Result<void> write_summary(Hour hour, std::vector<RollupTable>& rollups,
+                             const FilesByHour& files);
+
+  store::ObjectStore& lake_;
+  store::ObjectStore& analytics_;
+  sql::Engine& engine_;
+};
+
+}  // namespace millrace::rollup
