@@ -9,3 +9,7 @@ log=build/$preset.configure.log
 mkdir -p build
 cmake --preset "$preset" >"$log" 2>&1 || { cat "$log"; exit 1; }
 cmake --build --preset "$preset" --target "${@:-all}" -- --quiet
+if [ "$preset" = release ]; then
+  ln -sfn release/bin build/bin
+  ln -sfn release/lib build/lib
+fi

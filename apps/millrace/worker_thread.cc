@@ -16,7 +16,11 @@ WorkerThread::WorkerThread(std::string name, Step step)
 }
 
 void WorkerThread::stop() {
-  stop_requested_ = true;
+  {
+    const std::lock_guard lock(mutex_);
+    stop_requested_ = true;
+  }
+  changed_.notify_one();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -28,11 +32,15 @@ std::optional<std::string> WorkerThread::failure() const {
 void WorkerThread::run(const Step& step) {
   std::string message;
   try {
-    while (!stop_requested_) {
-      if (const auto done = step(); !done) {
-        message = done.error().message;
+    bool goes_on = true;
+    while (goes_on) {
+      const auto pause = step();
+      if (!pause) {
+        message = pause.error().message;
         break;
       }
+      std::unique_lock lock(mutex_);
+      goes_on = !changed_.wait_for(lock, *pause, [this] { return stop_requested_; });
     }
   } catch (const std::exception& error) {
     message = fmt::format("unexpected: {}", error.what());

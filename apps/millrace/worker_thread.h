@@ -1,6 +1,7 @@
 #pragma once
 
-#include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -11,11 +12,11 @@
 
 namespace millrace::apps {
 
-// A named thread that calls one step again and again until it is told to stop or a step fails for
-// good. Exceptions that reach its top count as such a failure.
+// A named thread that calls one step again and again, with the pauses that the steps ask for, until it
+// is told to stop or a step fails for good. Exceptions that reach its top count as such a failure.
 class WorkerThread {
  public:
-  using Step = std::function<Result<void>()>;
+  using Step = std::function<Result<std::chrono::milliseconds>()>;
 
   // `step` should return within about a second, so that stop() is prompt.
   WorkerThread(std::string name, Step step);
@@ -31,9 +32,10 @@ class WorkerThread {
   void run(const Step& step);
 
   const std::string name_;
-  std::atomic<bool> stop_requested_{false};
 
-  mutable std::mutex mutex_;  // Guards failure_.
+  mutable std::mutex mutex_;  // Guards what is below.
+  std::condition_variable changed_;
+  bool stop_requested_ = false;
   std::optional<std::string> failure_;
 
   std::thread thread_;

@@ -80,7 +80,8 @@ class CombinedLine {
     if (rest_.empty() || rest_.front() != '"') return std::nullopt;
     std::size_t end = 1;
     while (end < rest_.size() && rest_[end] != '"') end += rest_[end] == '\\' ? 2 : 1;
-    if (end >= rest_.size()) return std::nullopt;
+    // A server that was stopped in the middle of a line leaves the last quote open.
+    end = std::min(end, rest_.size());
     const std::string_view inside = rest_.substr(1, end - 1);
     take_until(end);
     return unescaped(inside);

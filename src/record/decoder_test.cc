@@ -298,6 +298,9 @@ TEST(DecodeCombined, ReadsLinesOfRealServers) {
       {"a blank in the path",
        R"(h - - [02/Jan/2026:03:04:05 +0000] "GET /a b HTTP/1.1" 200 1 "-" "\xC3\xA9")",
        R"("path":"/a b","method":"GET","user_agent":"é","client_ip":"h","protocol":"HTTP/1.1","status":200,"bytes":1})"},
+      {"a last quote left open",
+       R"(h - - [02/Jan/2026:03:04:05 +0000] "GET / HTTP/1.1" 200 1 "-" "Mozilla/5.0 (comp)",
+       R"("path":"/","method":"GET","user_agent":"Mozilla/5.0 (comp","client_ip":"h","protocol":"HTTP/1.1","status":200,"bytes":1})"},
       {"more behind", R"(h - - [02/Jan/2026:03:04:05 +0000] "-" 408 0 "-" "-" "10.0.0.1")",
        R"("path":"-","client_ip":"h","status":408,"bytes":0,"attributes":{"trailing":"\"10.0.0.1\""}})"},
   };

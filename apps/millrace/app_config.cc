@@ -1,0 +1,215 @@
+#include "app_config.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <set>
+
+namespace millrace::apps {
+
+namespace {
+
+using std::chrono::milliseconds;
+using namespace std::chrono_literals;
+
+constexpr std::uint64_t kib = 1024;
+constexpr std::uint64_t mib = 1024 * kib;
+constexpr std::uint64_t gib = 1024 * mib;
+
+bool is_loopback(const std::string& address) {
+  return address == "localhost" || address == "::1" || address.starts_with("127.");
+}
+
+Result<void> check_endpoint(std::string_view text) {
+  MR_TRY(parse_endpoint(std::string(text)));
+  return {};
+}
+
+void add_http_keys(ConfigKeys& keys, AppConfig& config) {
+  auto& http = config.http;
+  keys.add_text("http.listen", config.listen, "Address and port of the ingestion API.",
+                check_endpoint);
+  keys.add_bool(
+      "http.allow_unauthenticated", config.allow_unauthenticated,
+      "Listen beyond loopback without API keys. Everybody who reaches the port can send.");
+  keys.add_integer("http.threads", http.threads, {1, 256}, "Threads that serve connections.");
+  keys.add_integer("http.connections_max", http.connections_max, {1, 1'000'000},
+                   "Open connections; further ones get 503.");
+  keys.add_size("http.header_size_max", http.header_bytes_max, {kib, mib},
+                "Largest request header; 431 beyond.");
+  keys.add_size("http.body_size_max", http.body_bytes_max, {1, gib},
+                "Largest request body as it arrives; 413 beyond.");
+  keys.add_size("http.body_decompressed_size_max", http.body_decompressed_bytes_max, {1, 4 * gib},
+                "Largest request body once it is decompressed; 413 beyond.");
+  keys.add_integer("http.decompression_ratio_max", http.decompression_ratio_max, {1, 100'000},
+                   "How many times its size a body may decompress to, above 1 MiB; 413 beyond.");
+  keys.add_size("http.bodies_in_flight_size_max", http.bodies_in_flight_bytes_max,
+                {mib, 1024 * gib}, "Request bodies held at once, as they arrive; 503 beyond.");
+  keys.add_duration("http.header_timeout", http.header_timeout, {10ms, 1h},
+                    "How long a client may take to send a header.");
+  keys.add_duration("http.body_timeout", http.body_timeout, {10ms, 1h},
+                    "How long a client may take to send a body.");
+  keys.add_duration("http.idle_timeout", http.idle_timeout, {10ms, 24h},
+                    "How long a connection may rest between requests.");
+  keys.add_duration("http.write_timeout", http.write_timeout, {10ms, 1h},
+                    "How long a client may take to read an answer.");
+  keys.add_text("admin.listen", config.admin_listen,
+                "Address and port of /metrics, /healthz and /readyz.", check_endpoint);
+}
+
+void add_ingest_keys(ConfigKeys& keys, AppConfig& config) {
+  auto& decoder = config.ingest.decoder;
+  keys.add_text("ingest.default_site", config.ingest.default_site,
+                "The site of records that name none, where no API key does.");
+  keys.add_integer("ingest.records_max", decoder.records_max, {1, 10'000'000},
+                   "Records of one batch; 413 beyond.");
+  keys.add_size("ingest.record_size_max", decoder.record_bytes_max, {64, 64 * mib},
+                "Largest record as it came; it is rejected beyond.");
+  keys.add_size("ingest.path_size_max", decoder.path_bytes_max, {1, mib},
+                "Longest path; the record is rejected beyond.");
+  keys.add_size("ingest.field_size_max", decoder.field_bytes_max, {1, mib},
+                "Longest other text; the record is rejected beyond.");
+  keys.add_integer("ingest.attributes_max", decoder.attributes_max, {0, 10'000},
+                   "Unknown fields of one record; it is rejected beyond.");
+  keys.add_duration("ingest.future_max", config.future_max, {0ms, 24h * 365},
+                    "How far ahead of our clock a record's time may be; it is rejected beyond.");
+  keys.add_integer("ingest.days_max", decoder.days_max, {1, 10'000},
+                   "Distinct days of one batch; records of further days are rejected.");
+  keys.add_integer("ingest.reply_errors_max", config.ingest.reply_errors_max, {0, 100'000},
+                   "Rejected records listed in one answer.");
+  keys.add_choice("privacy.client_ip", decoder.client_ip,
+                  {{"keep", record::ClientIpPrivacy::keep},
+                   {"truncate", record::ClientIpPrivacy::truncate},
+                   {"drop", record::ClientIpPrivacy::drop}},
+                  "Client addresses: as they are, cut to /24 (IPv4) or /48 (IPv6), or not at all.");
+  keys.add_text_list("privacy.redact_query_parameters", decoder.redacted_query_parameters,
+                     "Query parameters whose values are replaced, in queries and referrers.");
+  keys.add_list<ingest::ApiKey>(
+      "api_keys", config.ingest.api_keys,
+      "Who may send, and for which site (`millrace key create`). None: everybody on loopback.",
+      [](ConfigKeys& element, ingest::ApiKey& key) {
+        element.add_text("name", key.name, "Shown in logs; a part of batch_id.");
+        element.require("name");
+        element.add_secret("sha256", key.sha256, "SHA-256 of the key, in hexadecimal.",
+                           ingest::check_sha256);
+        element.require("sha256");
+        element.add_text("site", key.site, "The site of all that is sent with the key.");
+        element.require("site");
+        element.add_integer("records_per_second_max", key.records_per_second_max,
+                            {0, 1'000'000'000}, "429 beyond; 0: no limit.");
+      });
+}
+
+void add_storage_keys(ConfigKeys& keys, AppConfig& config) {
+  auto& journal = config.journal;
+  keys.add_size("journal.segment_size_max", journal.segment_size_bytes_max, {64 * kib, 4 * gib},
+                "A segment file that reaches this is followed by a new one.");
+  keys.add_size("journal.entry_size_max", journal.entry_size_bytes_max, {kib, gib},
+                "Largest batch in its canonical form; 413 beyond.");
+  keys.add_size("journal.queue_size_max", journal.queue_size_bytes_max, {kib, 64 * gib},
+                "Batches that wait for the disk; 503 beyond.");
+  keys.add_size("journal.size_max", journal.journal_size_bytes_max, {mib, 1024 * 1024 * gib},
+                "All that the tables do not have yet; 503 beyond.");
+  auto& flush = config.writer.flush;
+  keys.add_duration("writer.flush_age", flush.age_max, {10ms, 24h},
+                    "Records are in the table this long after they were read, at the latest.");
+  keys.add_duration("writer.flush_idle", config.flush_idle, {0ms, 24h},
+                    "Records are written when no more came for this long; 0: not looked at.");
+  keys.add_size("writer.flush_size", flush.journal_bytes_max, {kib, 64 * gib},
+                "Records are written when so much of the journal was read.");
+  keys.add_size("writer.buffer_size_max", flush.buffer_bytes_max, {mib, 1024 * gib},
+                "Records are written when they take so much memory.");
+  keys.add_integer("writer.flush_records", flush.records_max, {1, 1'000'000'000},
+                   "Records are written when there are so many.");
+  keys.add_integer("writer.flush_days", flush.days_max, {1, 10'000},
+                   "Records are written when they fall into so many days.");
+  keys.add_integer("writer.zstd_level", config.writer.zstd_level, {1, 19},
+                   "Compression of the Parquet files.");
+  keys.add_bool("aggregate.enabled", config.aggregate_enabled, "Keep rollups and summaries.");
+  keys.add_duration("aggregate.interval", config.aggregate_interval, {10ms, 24h},
+                    "How often the aggregation looks for new versions of the table.");
+  keys.add_size("sql.memory_max", config.sql.memory_bytes_max, {64 * mib, 1024 * gib},
+                "Memory of the SQL engine; what needs more goes to disk.");
+  keys.add_integer("sql.threads", config.sql.threads, {1, 256}, "Threads of the SQL engine.");
+}
+
+}  // namespace
+
+AppConfig::AppConfig() {
+  // A first try shows something soon.
+  writer.flush.age_max = 5s;
+}
+
+void add_keys(ConfigKeys& keys, AppConfig& config) {
+  keys.add_text("data", config.data_directory, "The folder of all that the process keeps.");
+  add_http_keys(keys, config);
+  add_ingest_keys(keys, config);
+  add_storage_keys(keys, config);
+  keys.add_duration("shutdown.grace", config.shutdown_grace, {0ms, 1h},
+                    "How long requests under way may take once a stop was asked for.");
+  keys.add_choice("log.level", config.log_level,
+                  {{"debug", LogLevel::debug},
+                   {"info", LogLevel::info},
+                   {"warn", LogLevel::warn},
+                   {"error", LogLevel::error}},
+                  "The least that is logged.");
+  keys.add_choice("log.format", config.log_format,
+                  {{"text", LogFormat::text}, {"json", LogFormat::json}},
+                  "For people, or for programs.");
+}
+
+Result<Endpoint> parse_endpoint(const std::string& text) {
+  const auto colon = text.rfind(':');
+  Endpoint endpoint;
+  bool is_valid = colon != std::string::npos && colon > 0;
+  if (is_valid) {
+    endpoint.address = text.substr(0, colon);
+    if (endpoint.address.starts_with('[') && endpoint.address.ends_with(']')) {
+      endpoint.address = endpoint.address.substr(1, endpoint.address.size() - 2);
+    }
+    if (endpoint.address == "localhost") endpoint.address = "127.0.0.1";
+    const char* const end = text.data() + text.size();
+    const auto parsed = std::from_chars(text.data() + colon + 1, end, endpoint.port);
+    is_valid = parsed.ec == std::errc() && parsed.ptr == end;
+  }
+  if (is_valid) return endpoint;
+  return fail(Errc::invalid_argument,
+              fmt::format("\"{}\" is not an address and port (want e.g. 127.0.0.1:8080)", text));
+}
+
+Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
+  ConfigKeys keys;
+  add_keys(keys, config);
+  if (!arguments.file.empty()) MR_TRY(keys.load(arguments.file));
+  if (!arguments.data_directory.empty()) MR_TRY(keys.set("data", arguments.data_directory));
+  if (!arguments.listen.empty()) MR_TRY(keys.set("http.listen", arguments.listen));
+  if (!arguments.admin_listen.empty()) MR_TRY(keys.set("admin.listen", arguments.admin_listen));
+
+  MR_TRY_ASSIGN(const Endpoint endpoint, parse_endpoint(config.listen));
+  if (!is_loopback(endpoint.address) && config.ingest.api_keys.empty() &&
+      !config.allow_unauthenticated) {
+    return fail(
+        Errc::invalid_argument,
+        fmt::format("{}: {} is not loopback, and there are no api_keys: add some (`millrace key "
+                    "create`), or set http.allow_unauthenticated: true",
+                    keys.place_of("http.listen"), config.listen));
+  }
+  std::set<std::string> names;
+  for (const auto& key : config.ingest.api_keys) {
+    const bool is_new = names.insert(key.name).second;
+    if (is_new && key.name.find('/') == std::string::npos) continue;
+    return fail(Errc::invalid_argument,
+                fmt::format("{}: \"{}\" {}", keys.place_of("api_keys"), key.name,
+                            is_new ? "must not hold a slash" : "is there twice"));
+  }
+  config.http.address = endpoint.address;
+  config.http.port = endpoint.port;
+  config.ingest.decoder.future_max =
+      std::chrono::duration_cast<std::chrono::seconds>(config.future_max);
+  config.journal.directory = config.journal_directory();
+  config.sql.temporary_directory = config.scratch_directory() + "/sql";
+  if (config.flush_idle.count() > 0) config.writer.flush.idle_max = config.flush_idle;
+  return {};
+}
+
+}  // namespace millrace::apps

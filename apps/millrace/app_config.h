@@ -1,0 +1,68 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "http/server.h"
+#include "ingest/ingest_service.h"
+#include "journal/embedded_journal.h"
+#include "sql/engine.h"
+#include "writer/writer.h"
+
+namespace millrace::apps {
+
+// All settings of the process; docs for each are in its keys (`millrace config print`).
+struct AppConfig {
+  AppConfig();
+
+  std::string data_directory = "data";
+  std::string listen = "127.0.0.1:8080";
+  std::string admin_listen = "127.0.0.1:8081";
+  bool allow_unauthenticated = false;
+  std::chrono::milliseconds shutdown_grace{30'000};
+  std::chrono::milliseconds future_max{24 * 3'600'000};
+  std::chrono::milliseconds aggregate_interval{1'000};
+  bool aggregate_enabled = true;
+  http::ServerOptions http;
+  ingest::IngestOptions ingest;
+  journal::EmbeddedJournalOptions journal;
+  writer::WriterOptions writer;
+  std::chrono::milliseconds flush_idle{1'000};
+  sql::EngineOptions sql;
+  LogLevel log_level = LogLevel::info;
+  LogFormat log_format = LogFormat::text;
+
+  std::string lake_directory() const { return data_directory + "/lake"; }
+  std::string analytics_directory() const { return data_directory + "/analytics"; }
+  std::string journal_directory() const { return data_directory + "/journal"; }
+  std::string scratch_directory() const { return data_directory + "/scratch"; }
+};
+
+// Makes every setting a key of the file. `config` must outlive `keys`.
+void add_keys(ConfigKeys& keys, AppConfig& config);
+
+// What the command line says of the settings; empty: nothing.
+struct ConfigArguments {
+  std::string file;
+  std::string data_directory;
+  std::string listen;
+  std::string admin_listen;
+};
+
+// Reads the file, lets the command line win, and checks what no single key can.
+// Errors: invalid_argument, or why the file cannot be read.
+Result<void> load_config(const ConfigArguments& arguments, AppConfig& config);
+
+// "127.0.0.1:8080", "[::1]:0". Errors: invalid_argument.
+struct Endpoint {
+  std::string address;
+  std::uint16_t port = 0;
+};
+Result<Endpoint> parse_endpoint(const std::string& text);
+
+}  // namespace millrace::apps

@@ -1,0 +1,82 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "base/units.h"
+#include "commands.h"
+#include "lake_query.h"
+
+namespace millrace::apps {
+
+Result<std::unique_ptr<sql::Engine>> open_lake(const std::string& data_directory,
+                                               const LakeQueryOptions& options) {
+  const std::string lake_directory = std::filesystem::absolute(data_directory + "/lake").string();
+  auto lake = store::LocalStore::open_read_only(lake_directory);
+  if (!lake) {
+    return fail(Errc::not_found,
+                fmt::format("{} has no tables: is --data the folder of a `millrace serve`? ({})",
+                            data_directory, lake.error().message));
+  }
+  sql::EngineOptions engine_options;
+  engine_options.memory_bytes_max = options.memory_bytes_max;
+  engine_options.threads = options.threads;
+  engine_options.temporary_directory =
+      (std::filesystem::temp_directory_path() / fmt::format("millrace-query-{}", getpid()))
+          .string();
+  MR_TRY_ASSIGN(auto engine, sql::Engine::open(engine_options));
+  MR_TRY(query::create_views(*engine, **lake, SystemClock()));
+  MR_TRY(engine->lock_down({lake_directory}));
+  return engine;
+}
+
+namespace {
+
+struct QueryArguments {
+  std::string data_directory = "data";
+  std::string format = "table";
+  std::string sql;
+  std::string memory = "1GiB";
+  int threads = 2;
+};
+
+int query(const QueryArguments& arguments) {
+  const auto format = query::parse_result_format(arguments.format);
+  if (!format) return complain("--format: " + format.error().message, exit_usage);
+  const auto memory = parse_size(arguments.memory);
+  if (!memory) return complain("--memory: " + memory.error().message, exit_usage);
+  const auto engine = open_lake(arguments.data_directory,
+                                {.memory_bytes_max = *memory, .threads = arguments.threads});
+  if (!engine) return complain(engine.error().message);
+  const auto sink = query::format_result(*format, [](std::string_view text) {
+    return std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  });
+  const auto done = (*engine)->query(arguments.sql, *sink);
+  if (!done) return complain(done.error().message);
+  sink->finish();
+  return std::fflush(stdout) == 0 ? 0 : exit_failed;
+}
+
+}  // namespace
+
+void add_query_command(CLI::App& program, int& exit_code) {
+  auto arguments = std::make_shared<QueryArguments>();
+  auto* command = program.add_subcommand("query", "Run SQL over the tables of a data folder");
+  command->add_option("SQL", arguments->sql, "One statement of DuckDB's SQL")->required();
+  command->add_option("--data", arguments->data_directory, "The data folder")
+      ->capture_default_str();
+  command->add_option("--format", arguments->format, "table, csv, json or ndjson")
+      ->capture_default_str();
+  command->add_option("--memory", arguments->memory, "Memory limit; what needs more goes to disk")
+      ->capture_default_str();
+  command->add_option("--threads", arguments->threads, "Threads")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  command->footer(
+      "Works while a server runs on the folder, and on a copy of it without one. The tables:\n"
+      "access_logs, dead_letters, rollup_by_path, rollup_by_user_agent, rollup_by_status");
+  command->callback([arguments, &exit_code] { exit_code = query(*arguments); });
+}
+
+}  // namespace millrace::apps
