@@ -1,0 +1,31 @@
+"""Fixtures and options of the end-to-end tests. They run the release binary as real processes."""
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from harness.process import Millrace  # noqa: E402  (needs the path above)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--kills", type=int, default=50, help="kill -9s of the crash test")
+    parser.addoption("--seed", type=int, default=1, help="of the crash test's random choices")
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts a server over a fresh folder; settings by dotted key. Ends those still running."""
+    servers = []
+
+    def starter(settings=None, **arguments):
+        folder = tmp_path / f"server{len(servers)}"
+        server = Millrace(folder, {"writer.flush_idle": "100ms", "writer.flush_age": "200ms",
+                                   "aggregate.interval": "50ms", **(settings or {})}, **arguments)
+        servers.append(server)
+        return server.start()
+
+    yield starter
+    for server in servers:
+        server.kill()

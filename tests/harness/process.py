@@ -1,0 +1,204 @@
+"""The program under test as a process."""
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+from harness.http import exchange
+from harness.waiting import HANG_SECONDS, wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("MILLRACE_BINARY", ROOT / "build/bin/millrace"))
+
+ADDRESS = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\]):(\d+)")
+
+
+def run(*arguments, stdin=None, environment=None, check=True, cwd=None):
+    """Runs one command to its end. `check`: it must exit 0."""
+    done = subprocess.run(
+        [str(BINARY), *map(str, arguments)], input=stdin, capture_output=True, cwd=cwd,
+        env={**os.environ, **(environment or {})}, timeout=HANG_SECONDS,
+        text=not isinstance(stdin, bytes))
+    if check:
+        assert done.returncode == 0, f"{arguments}: exit {done.returncode}\n{done.stderr}"
+    return done
+
+
+def query(data_dir, sql):
+    """The rows of a query, by `millrace query`, as dictionaries."""
+    done = run("query", "--data", data_dir, "--format", "ndjson", sql)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def nested(settings):
+    """{"a.b": 1} -> {"a": {"b": 1}}"""
+    tree = {}
+    for path, value in settings.items():
+        node = tree
+        *sections, name = path.split(".")
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[name] = value
+    return tree
+
+
+class Millrace:
+    """`millrace serve` over one data folder; may be started, killed and started again.
+
+    `settings` are configuration keys by their dotted paths. What the process writes is kept in
+    `log_path` (standard error) and `output` (standard output), over all its lives.
+    """
+
+    def __init__(self, folder, settings=None, data_dir=None):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.data_dir = Path(data_dir) if data_dir else self.folder / "data"
+        self.config_path = self.folder / "config.yaml"
+        self.log_path = self.folder / "stderr.log"
+        self.output = []
+        self.process = None
+        self._reader = None
+        self._url = None
+        self._admin_url = None
+        self.configure(settings or {})
+
+    def configure(self, settings):
+        """Writes the configuration for the next start. JSON is YAML."""
+        self.config_path.write_text(json.dumps(nested(settings), indent=2) + "\n")
+
+    @property
+    def lake(self):
+        return self.data_dir / "lake"
+
+    @property
+    def access_logs(self):
+        return self.lake / "access_logs"
+
+    @property
+    def dead_letters(self):
+        return self.lake / "dead_letters"
+
+    @property
+    def url(self):
+        """Of the API, or None while it is not known."""
+        return self._url
+
+    @property
+    def admin_url(self):
+        return self._admin_url
+
+    @property
+    def port(self):
+        return int(self._url.rsplit(":", 1)[1])
+
+    def spawn(self, crash_point=None):
+        """Starts the process and does not wait for it."""
+        assert self.process is None, "is running"
+        environment = dict(os.environ)
+        environment.pop("MILLRACE_CRASH_POINT", None)
+        if crash_point:
+            environment["MILLRACE_CRASH_POINT"] = crash_point
+        self._url = self._admin_url = None
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                [str(BINARY), "serve", "--config", str(self.config_path), "--data",
+                 str(self.data_dir), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"],
+                stdout=subprocess.PIPE, stderr=log, env=environment, text=True)
+        self._reader = threading.Thread(target=self._read_output, args=(self.process,))
+        self._reader.start()
+
+    def _read_output(self, process):
+        for line in process.stdout:
+            self.output.append(line)
+            found = ADDRESS.search(line)
+            if not found or process is not self.process:
+                continue
+            url = f"http://{found[1]}:{found[2]}"
+            if re.search("admin|metrics", line, re.IGNORECASE):
+                self._admin_url = self._admin_url or url
+            else:
+                self._url = self._url or url
+        process.stdout.close()
+
+    def start(self, crash_point=None):
+        """Starts the process and waits until it is ready."""
+        self.spawn(crash_point)
+        wait_until("ready after the start", self._is_ready_or_gone, self.log_tail)
+        assert self.is_running(), f"ended during its start:\n{self.log_tail()}"
+        return self
+
+    def _is_ready_or_gone(self):
+        return not self.is_running() or self.is_ready()
+
+    def is_running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def is_ready(self):
+        url = self._url
+        if url is None or self._admin_url is None:
+            return False
+        try:
+            return exchange(url, "GET", "/readyz").status == 200
+        except OSError:
+            return False
+
+    def wait_until_gone(self):
+        """Waits for the process to end by itself and returns its exit code."""
+        wait_until("the process ends", lambda: not self.is_running(), self.log_tail)
+        return self._reap()
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def kill(self):
+        """SIGKILL; nothing happens if it is gone already."""
+        if self.process is not None:
+            self.process.kill()
+            self._reap()
+
+    def stop(self):
+        """SIGTERM, waits for the end, and asserts that it is a clean one."""
+        self.signal(signal.SIGTERM)
+        code = self.wait_until_gone()
+        assert code == 0, f"exit {code} after SIGTERM:\n{self.log_tail()}"
+
+    def _reap(self):
+        code = self.process.wait(HANG_SECONDS)
+        self._url = self._admin_url = None
+        self._reader.join()
+        self.process = None
+        return code
+
+    def log_tail(self, lines=40):
+        if not self.log_path.exists():
+            return ""
+        return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
+
+    def metric(self, name, **labels):
+        """The sum of a metric's samples that carry `labels`; None if there is none."""
+        body = exchange(self._admin_url, "GET", "/metrics").text
+        total = None
+        for line in body.splitlines():
+            found = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
+            if not found or found[1] != name:
+                continue
+            given = dict(re.findall(r'(\w+)="([^"]*)"', found[2] or ""))
+            if all(given.get(key) == value for key, value in labels.items()):
+                total = (total or 0) + float(found[3])
+        return total
+
+    def post(self, body, content_type="application/json", path="/logs", **headers):
+        """POSTs a batch. Bodies that are no bytes or text are sent as JSON."""
+        if not isinstance(body, (bytes, str)):
+            body = json.dumps(body)
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        if content_type:
+            names["Content-Type"] = content_type
+        return exchange(self._url, "POST", path, body, names)
+
+    def get(self, path, **headers):
+        return exchange(self._url, "GET", path, None,
+                        {name.replace("_", "-"): value for name, value in headers.items()})

@@ -1,0 +1,130 @@
+"""The commands, as people call them."""
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.process import ROOT, run
+from harness.readers import read_everywhere
+
+EXAMPLES = sorted((ROOT / "config/examples").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("command", [
+    [], ["serve"], ["send"], ["query"], ["aggregate"], ["generate"], ["config"], ["config", "check"],
+    ["config", "print"], ["key"], ["key", "create"], ["dead-letters"], ["dead-letters", "list"],
+    ["dead-letters", "replay"], ["healthcheck"], ["version"]])
+def test_help_is_there_for_every_command(command):
+    done = run(*command, "--help")
+    assert "Usage" in done.stdout
+
+
+def test_version():
+    assert re.fullmatch(r"millrace \d+\.\d+\.\d+\n", run("version").stdout)
+
+
+def test_an_unknown_command_is_an_error_of_usage():
+    assert run("nonsense", check=False).returncode == 2
+
+
+def test_printed_configuration_is_accepted(tmp_path):
+    printed = run("config", "print").stdout
+    for key in ("listen:", "flush_age:", "size_max:", "client_ip:"):
+        assert key in printed
+    path = tmp_path / "config.yaml"
+    path.write_text(printed)
+    assert "is fine" in run("config", "check", path).stdout
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_examples_are_accepted(path):
+    run("config", "check", path)
+
+
+def test_there_are_examples():
+    assert EXAMPLES
+
+
+def test_configuration_errors_name_the_place_and_the_way_out(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("http:\n  body_size_max: 10 apples\n  lisen: 127.0.0.1:1\n"
+                    "writer: {flush_age: 5s, flush_age: 6s}\n")
+    done = run("config", "check", path, check=False)
+    assert done.returncode == 2
+    assert f'{path}:2:3: http.body_size_max: "10 apples" is not a size (want e.g. 10MiB)' in done.stderr
+    assert f"{path}:3:3" in done.stderr and "listen" in done.stderr
+    assert f"{path}:4:" in done.stderr
+
+
+def test_listening_beyond_loopback_wants_keys(tmp_path):
+    done = run("serve", "--data", tmp_path, "--listen", "0.0.0.0:0", check=False)
+    assert done.returncode == 2 and "api_keys" in done.stderr
+
+
+def test_a_created_key_lets_its_sender_in(start, tmp_path):
+    created = run("key", "create", "--name", "shop", "--site", "shop.example").stdout
+    key = re.search(r"mr_\w+", created)[0]
+    sha256 = re.search(r"sha256: (\w+)", created)[1]
+    server = start({"api_keys": [{"name": "shop", "site": "shop.example", "sha256": sha256}]})
+    log = tmp_path / "log"
+    log.write_text(run("generate", "--records", 10).stdout)
+    refused = run("send", log, "--to", server.url)
+    assert "0 accepted, 10 rejected" in refused.stdout and "HTTP 401" in refused.stderr
+    accepted = run("send", "-", "--to", server.url, stdin=log.read_text(),
+                   environment={"MILLRACE_API_KEY": key})
+    assert "10 accepted, 0 rejected" in accepted.stdout
+    server.stop()
+    assert {row["site"] for row in read_everywhere(server.access_logs)} == {"shop.example"}
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
+def test_send_takes_each_format(start, tmp_path, compression):
+    server = start()
+    (tmp_path / "a.json").write_text('[{"ts":1767323045,"path":"/1"},\n {"ts":1767323045,"path":"/2"}]')
+    (tmp_path / "b.ndjson").write_text('{"ts":1767323045,"path":"/3"}\n{"nothing":1}\n')
+    (tmp_path / "c.csv").write_text('ts,path\n1767323045,/4\n')
+    done = run("send", tmp_path / "a.json", tmp_path / "b.ndjson", tmp_path / "c.csv", "--to",
+               server.url, "--compression", compression)
+    assert "4 accepted, 1 rejected" in done.stdout
+    server.stop()
+    assert sorted(row["path"] for row in read_everywhere(server.access_logs)) == ["/1", "/2", "/3", "/4"]
+
+
+def test_send_says_what_it_could_not_deliver(tmp_path):
+    log = tmp_path / "log"
+    log.write_text(run("generate", "--records", 3).stdout)
+    done = run("send", log, "--to", "http://127.0.0.1:9", "--retry-for", "0", check=False)
+    assert done.returncode == 1
+    assert "3 not delivered" in done.stdout
+    missing = run("send", tmp_path / "none", "--to", "http://127.0.0.1:9", check=False)
+    assert missing.returncode == 1 and "none: No such file" in missing.stderr
+
+
+def test_dead_letters_are_replayed_once_they_are_fine(start):
+    server = start({"ingest.path_size_max": "4B"})
+    server.post([{"ts": 1767323045, "path": "/longer"}, {"ts": 1767323045}])
+    server.stop()
+    server.configure({"writer.flush_idle": "100ms"})
+    server.start()
+    done = run("dead-letters", "replay", "--data", server.data_dir, "--to", server.url)
+    assert "sent 2 of 2 dead letters again: 1 accepted, 1 rejected" in done.stdout
+    server.stop()
+    assert [row["path"] for row in read_everywhere(server.access_logs)] == ["/longer"]
+
+
+def test_healthcheck(start):
+    server = start()
+    run("healthcheck", "--url", server.url)
+    run("healthcheck", "--url", server.admin_url)
+    server.kill()
+    assert run("healthcheck", "--url", "http://127.0.0.1:9", check=False).returncode == 1
+
+
+@pytest.mark.parametrize("format, want", [
+    ("csv", 'a,b\r\n1,x\r\n'), ("json", '[\n{"a":1,"b":"x"}\n]\n'), ("ndjson", '{"a":1,"b":"x"}\n'),
+    ("table", "a  b\n-  -\n1  x\n(1 row)\n")])
+def test_query_formats(start, format, want):
+    server = start()
+    server.stop()
+    assert run("query", "--data", server.data_dir, "--format", format,
+               "SELECT 1 AS a, 'x' AS b").stdout == want
