@@ -128,14 +128,39 @@ class WaiterTarget final : public Responder::Target {
   const std::weak_ptr<Waiter> waiter_;
 };
 
-struct Connection {
-  Connection(std::shared_ptr<Shared> shared_, std::shared_ptr<asio::io_context> context_,
-             tcp::socket socket)
-      : shared(std::move(shared_)), context(context_), stream(std::move(socket)), count(shared) {}
+struct Connection : std::enable_shared_from_this<Connection> {
+  Connection(std::shared_ptr<Shared> shared_, const std::shared_ptr<asio::io_context>& context_,
+             tcp::socket socket_)
+      : shared(std::move(shared_)),
+        context(context_),
+        socket(std::move(socket_)),
+        deadline(*context_),
+        count(shared) {}
+
+  // Ends what is under way on the socket after this long, and leaves it open for an answer.
+  void expire_after(std::chrono::milliseconds timeout) {
+    is_late = false;
+    deadline.expires_after(timeout);
+    deadline.async_wait([weak = weak_from_this(), number = ++deadline_number](error_code error) {
+      const auto self = weak.lock();
+      // A wait that ended just before it was replaced is no longer meant.
+      if (error || !self || self->deadline_number != number) return;
+      self->is_late = true;
+      error_code ignored;
+      self->socket.cancel(ignored);
+    });
+  }
+  void expire_never() {
+    ++deadline_number;
+    deadline.cancel();
+  }
 
   std::shared_ptr<Shared> shared;
   std::weak_ptr<asio::io_context> context;
-  beast::tcp_stream stream;
+  tcp::socket socket;
+  asio::steady_timer deadline;
+  std::uint64_t deadline_number = 0;
+  bool is_late = false;
   beast::flat_buffer buffer;
   ConnectionCount count;
   bool is_idle = true;  // Between requests: nobody minds if it is closed.
@@ -164,14 +189,14 @@ void copy_header(const Parser& parser, const ConnectionPtr& connection, Request&
     request.headers.emplace_back(std::move(name), std::string(field.value()));
   }
   error_code ignored;
-  const auto peer = connection->stream.socket().remote_endpoint(ignored);
+  const auto peer = connection->socket.remote_endpoint(ignored);
   if (!ignored) request.peer_address = peer.address().to_string();
 }
 
 // The answer to what could not be read as a request; nullopt: there is nobody to answer.
-std::optional<Response> failure_of(Shared& shared, const error_code& error, bool has_begun) {
-  if (error == beast::error::timeout) {
-    if (!has_begun) return std::nullopt;
+std::optional<Response> failure_of(const Connection& connection, const error_code& error) {
+  Shared& shared = *connection.shared;
+  if (connection.is_late) {
     return shared.handler.failure(408, "the request did not arrive in time");
   }
   if (error == wire::error::header_limit || error == wire::error::buffer_overflow) {
@@ -225,15 +250,15 @@ asio::awaitable<error_code> write_response(ConnectionPtr connection, const Excha
   message.keep_alive(exchange->keeps_alive);
   message.body() = response.body;
   message.prepare_payload();
-  connection->stream.expires_after(connection->shared->options.write_timeout);
+  connection->expire_after(connection->shared->options.write_timeout);
   if (exchange->is_head) {
     // The length of what GET would have answered, without the body.
     wire::response<wire::empty_body> header(std::move(message.base()));
-    const auto [error, size] = co_await wire::async_write(connection->stream, header, as_result);
+    const auto [error, size] = co_await wire::async_write(connection->socket, header, as_result);
     static_cast<void>(size);
     co_return error;
   }
-  const auto [error, size] = co_await wire::async_write(connection->stream, message, as_result);
+  const auto [error, size] = co_await wire::async_write(connection->socket, message, as_result);
   static_cast<void>(size);
   co_return error;
 }
@@ -248,18 +273,18 @@ asio::awaitable<error_code> read_body(ConnectionPtr connection, Parser* parser,
     exchange->keeps_alive = false;
     co_return error_code();
   }
-  connection->stream.expires_after(shared.options.body_timeout);
+  connection->expire_after(shared.options.body_timeout);
   if (beast::iequals(parser->get()[wire::field::expect], "100-continue")) {
     wire::response<wire::empty_body> go_on(wire::status::continue_, parser->get().version());
-    const auto [error, size] = co_await wire::async_write(connection->stream, go_on, as_result);
+    const auto [error, size] = co_await wire::async_write(connection->socket, go_on, as_result);
     static_cast<void>(size);
     if (error) co_return error;
   }
   const auto [error, size] =
-      co_await wire::async_read(connection->stream, connection->buffer, *parser, as_result);
+      co_await wire::async_read(connection->socket, connection->buffer, *parser, as_result);
   static_cast<void>(size);
   if (error) {
-    exchange->answer = failure_of(shared, error, true);
+    exchange->answer = failure_of(*connection, error);
     exchange->keeps_alive = false;
     co_return exchange->answer ? error_code() : error;
   }
@@ -276,7 +301,7 @@ asio::awaitable<void> handle(ConnectionPtr connection, Exchange* exchange) {
   const auto waiter = std::make_shared<Waiter>(*context);
   Responder responder(std::make_shared<WaiterTarget>(context, waiter));
   connection->shared->handler.handle(std::move(exchange->request), std::move(responder));
-  connection->stream.expires_never();
+  connection->expire_never();
   while (!waiter->response) {
     const auto [error] = co_await waiter->timer.async_wait(as_result);
     static_cast<void>(error);
@@ -296,19 +321,19 @@ asio::awaitable<error_code> read_request(ConnectionPtr connection, Parser* parse
                                          Exchange* exchange) {
   Shared& shared = *connection->shared;
   if (connection->buffer.size() == 0) {
-    connection->stream.expires_after(shared.options.idle_timeout);
-    const auto [error, size] = co_await connection->stream.async_read_some(
+    connection->expire_after(shared.options.idle_timeout);
+    const auto [error, size] = co_await connection->socket.async_read_some(
         connection->buffer.prepare(shared.options.header_bytes_max), as_result);
     if (error) co_return error;
     connection->buffer.commit(size);
   }
   connection->is_idle = false;
-  connection->stream.expires_after(shared.options.header_timeout);
+  connection->expire_after(shared.options.header_timeout);
   const auto [error, size] =
-      co_await wire::async_read_header(connection->stream, connection->buffer, *parser, as_result);
+      co_await wire::async_read_header(connection->socket, connection->buffer, *parser, as_result);
   static_cast<void>(size);
   if (error) {
-    exchange->answer = failure_of(shared, error, true);
+    exchange->answer = failure_of(*connection, error);
     co_return exchange->answer ? error_code() : error;
   }
   copy_header(*parser, connection, exchange->request);
@@ -347,13 +372,13 @@ asio::awaitable<void> serve_connection(ConnectionPtr connection, Connections* al
     if (co_await write_response(connection, &exchange, version)) break;
   }
   error_code ignored;
-  connection->stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+  connection->socket.shutdown(tcp::socket::shutdown_send, ignored);
   // A client that is still sending would lose our answer to a reset: read what it has, for a while.
-  connection->stream.expires_after(std::chrono::milliseconds(500));
+  connection->expire_after(std::chrono::milliseconds(500));
   std::array<char, 4096> scrap;
   for (int reads = 0; reads < 256 && !shared.is_draining; ++reads) {
     const auto [error, size] =
-        co_await connection->stream.async_read_some(asio::buffer(scrap), as_result);
+        co_await connection->socket.async_read_some(asio::buffer(scrap), as_result);
     if (error || size == 0) break;
   }
   all->erase(connection.get());
@@ -388,7 +413,7 @@ class Listener {
       error_code ignored;
       acceptor_.close(ignored);
       for (Connection* connection : connections_) {
-        if (connection->is_idle) connection->stream.cancel();
+        if (connection->is_idle) connection->socket.cancel(ignored);
       }
     });
   }

@@ -1,237 +1,216 @@
 #include "sql/engine.h"
 
-#include <algorithm>
-#include <cctype>
-#include <utility>
-
 #include <duckdb.h>
 #include <fmt/format.h>
 
-#include "sql/literal.h"
-#include "sql/value_reader.h"
+#include <algorithm>
+#include <utility>
+
+#include "sql/chunk_reader.h"
 
 namespace millrace::sql {
+
 namespace {
 
-Errc code_of(duckdb_error_type type) {
-  switch (type) {
-    case DUCKDB_ERROR_OUT_OF_MEMORY: return Errc::exhausted;
-    case DUCKDB_ERROR_IO:
-    case DUCKDB_ERROR_INTERRUPT:
-    case DUCKDB_ERROR_INTERNAL:
-    case DUCKDB_ERROR_FATAL: return Errc::unavailable;
-    default: return Errc::invalid_argument;
-  }
+// Owns what a duckdb_*_destroy function frees.
+template <typename Handle, auto destroy>
+class Owned {
+ public:
+  Owned() = default;
+  Owned(const Owned&) = delete;
+  Owned& operator=(const Owned&) = delete;
+  ~Owned() { destroy(&handle_); }
+  Handle* out() { return &handle_; }
+  Handle& get() { return handle_; }
+
+ private:
+  Handle handle_{};
+};
+
+using OwnedResult = Owned<duckdb_result, duckdb_destroy_result>;
+using OwnedStatement = Owned<duckdb_prepared_statement, duckdb_destroy_prepare>;
+using OwnedConfig = Owned<duckdb_config, duckdb_destroy_config>;
+using OwnedChunk = Owned<duckdb_data_chunk, duckdb_destroy_data_chunk>;
+
+tl::unexpected<Error> failure_of(const char* message) {
+  const std::string_view text = message == nullptr ? "the statement failed" : message;
+  const bool is_memory = text.starts_with("Out of Memory Error");
+  return fail(is_memory ? Errc::exhausted : Errc::invalid_argument, std::string(text));
 }
 
-class OwnedResult {
+class RowCollector final : public RowSink {
  public:
-  OwnedResult() = default;
-  ~OwnedResult() { duckdb_destroy_result(&result_); }
-  OwnedResult(const OwnedResult&) = delete;
-  OwnedResult& operator=(const OwnedResult&) = delete;
-  duckdb_result& get() { return result_; }
-
- private:
-  duckdb_result result_{};
+  void columns(const std::vector<ResultColumn>&) override {}
+  bool row(const ResultRow& row) override {
+    rows.push_back(row);
+    return true;
+  }
+  std::vector<ResultRow> rows;
 };
 
-class OwnedChunk {
+class DuckEngine final : public Engine {
  public:
-  explicit OwnedChunk(duckdb_data_chunk chunk) : chunk_(chunk) {}
-  ~OwnedChunk() { duckdb_destroy_data_chunk(&chunk_); }
-  OwnedChunk(const OwnedChunk&) = delete;
-  OwnedChunk& operator=(const OwnedChunk&) = delete;
-  duckdb_data_chunk get() const { return chunk_; }
-
- private:
-  duckdb_data_chunk chunk_;
-};
-
-// The types of a result's columns.
-class ColumnTypes {
- public:
-  explicit ColumnTypes(duckdb_result& result) {
-    const idx_t count = duckdb_column_count(&result);
-    for (idx_t i = 0; i < count; ++i) types_.push_back(duckdb_column_logical_type(&result, i));
+  DuckEngine() = default;
+  ~DuckEngine() override {
+    if (connection_ != nullptr) duckdb_disconnect(&connection_);
+    if (database_ != nullptr) duckdb_close(&database_);
   }
-  ~ColumnTypes() {
-    for (duckdb_logical_type& type : types_) duckdb_destroy_logical_type(&type);
-  }
-  ColumnTypes(const ColumnTypes&) = delete;
-  ColumnTypes& operator=(const ColumnTypes&) = delete;
 
-  const std::vector<duckdb_logical_type>& all() const { return types_; }
-
- private:
-  std::vector<duckdb_logical_type> types_;
-};
-
-Result<void> run(duckdb_connection connection, const std::string& sql, OwnedResult& result) {
-  // The C API takes the text up to its first NUL, which would run half of a statement.
-  if (sql.find('\0') != std::string::npos) {
-    return fail(Errc::invalid_argument, "a statement cannot hold a NUL character");
-  }
-  if (duckdb_query(connection, sql.c_str(), &result.get()) == DuckDBSuccess) return {};
-  const char* message = duckdb_result_error(&result.get());
-  return fail(code_of(duckdb_result_error_type(&result.get())),
-              message == nullptr ? "the SQL engine failed without a reason" : message);
-}
-
-Result<void> hand_over(duckdb_result& result, const RowSink& sink) {
-  const ColumnTypes types(result);
-  std::vector<ResultColumn> columns;
-  for (const duckdb_logical_type type : types.all()) {
-    columns.push_back({duckdb_column_name(&result, columns.size()), type_name(type)});
-  }
-  MR_TRY(sink.on_columns(columns));
-  while (true) {
-    const OwnedChunk chunk(duckdb_fetch_chunk(result));
-    if (chunk.get() == nullptr) return {};
-    const idx_t rows = duckdb_data_chunk_get_size(chunk.get());
-    for (idx_t i = 0; i < rows; ++i) {
-      Row row;
-      for (const duckdb_logical_type type : types.all()) {
-        const duckdb_vector vector = duckdb_data_chunk_get_vector(chunk.get(), row.size());
-        MR_TRY_ASSIGN(Value value, read_value(vector, type, i));
-        row.push_back(std::move(value));
-      }
-      MR_TRY(sink.on_row(std::move(row)));
+  Result<void> open(const EngineOptions& options) {
+    OwnedConfig config;
+    if (duckdb_create_config(config.out()) != DuckDBSuccess) {
+      return fail(Errc::unavailable, "DuckDB gives no configuration");
     }
+    const auto set = [&config](const char* name, const std::string& value) {
+      return duckdb_set_config(config.get(), name, value.c_str()) == DuckDBSuccess;
+    };
+    const bool is_set =
+        set("autoinstall_known_extensions", "false") && set("autoload_known_extensions", "false") &&
+        set("memory_limit", fmt::format("{}B", options.memory_bytes_max)) &&
+        set("threads", std::to_string(options.threads)) &&
+        (options.temporary_directory.empty() || set("temp_directory", options.temporary_directory));
+    if (!is_set) return fail(Errc::invalid_argument, "DuckDB does not take its configuration");
+    char* message = nullptr;
+    if (duckdb_open_ext(nullptr, &database_, config.get(), &message) != DuckDBSuccess) {
+      const std::string reason = message == nullptr ? "no reason given" : message;
+      duckdb_free(message);
+      return fail(Errc::unavailable, fmt::format("opening DuckDB: {}", reason));
+    }
+    if (duckdb_connect(database_, &connection_) != DuckDBSuccess) {
+      return fail(Errc::unavailable, "connecting to DuckDB failed");
+    }
+    return execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = true");
   }
-}
 
-bool holds_word(const std::string& sql, std::string_view word) {
-  return std::search(sql.begin(), sql.end(), word.begin(), word.end(), [](char a, char b) {
-           return std::tolower(static_cast<unsigned char>(a)) == b;
-         }) != sql.end();
-}
-
-class OwnedConfig {
- public:
-  OwnedConfig() { duckdb_create_config(&config_); }
-  ~OwnedConfig() { duckdb_destroy_config(&config_); }
-  OwnedConfig(const OwnedConfig&) = delete;
-  OwnedConfig& operator=(const OwnedConfig&) = delete;
-  duckdb_config get() const { return config_; }
-
-  Result<void> set(const char* name, const std::string& value) {
-    if (duckdb_set_config(config_, name, value.c_str()) == DuckDBSuccess) return {};
-    return fail(Errc::invalid_argument, fmt::format("SQL engine: {} = '{}' is no valid setting",
-                                                    name, value));
+  Result<void> execute(const std::string& sql) override {
+    OwnedResult result;
+    if (duckdb_query(connection_, sql.c_str(), result.out()) == DuckDBSuccess) return {};
+    return failure_of(duckdb_result_error(result.out()));
   }
+
+  Result<void> query(const std::string& sql, RowSink& sink) override {
+    OwnedStatement statement;
+    if (duckdb_prepare(connection_, sql.c_str(), statement.out()) != DuckDBSuccess) {
+      return failure_of(duckdb_prepare_error(statement.get()));
+    }
+    OwnedResult result;
+    if (duckdb_execute_prepared(statement.get(), result.out()) != DuckDBSuccess) {
+      return failure_of(duckdb_result_error(result.out()));
+    }
+    if (ChunkReader::needs_text(result.get())) return query_as_text(sql, result.get(), sink);
+    return read(result.get(), {}, sink);
+  }
+
+  Result<void> lock_down(const std::vector<std::string>& directories) override {
+    return execute(
+        fmt::format("SET allowed_directories = {}; SET enable_external_access = false; "
+                    "SET lock_configuration = true",
+                    quote_list(directories)));
+  }
+
+  void interrupt() override { duckdb_interrupt(connection_); }
 
  private:
-  duckdb_config config_ = nullptr;
+  // Values that are lists, maps, decimals and the like are made text by DuckDB itself.
+  Result<void> query_as_text(const std::string& sql, duckdb_result& first, RowSink& sink) {
+    std::string list;
+    std::string names;
+    std::vector<bool> is_json;
+    for (idx_t column = 0; column < duckdb_column_count(&first); ++column) {
+      const std::string name = fmt::format("c{}", column);
+      const auto conversion = ChunkReader::conversion_of(duckdb_column_type(&first, column));
+      if (column > 0) {
+        list += ", ";
+        names += ", ";
+      }
+      names += name;
+      list += fmt::format(fmt::runtime(conversion.sql), name);
+      is_json.push_back(conversion.is_json);
+    }
+    std::string inner = sql;
+    while (!inner.empty() &&
+           (inner.back() == ';' || std::isspace(static_cast<unsigned char>(inner.back())))) {
+      inner.pop_back();
+    }
+    OwnedResult result;
+    const std::string outer =
+        fmt::format("SELECT {} FROM (\n{}\n) AS result({})", list, inner, names);
+    if (duckdb_query(connection_, outer.c_str(), result.out()) != DuckDBSuccess) {
+      return failure_of(duckdb_result_error(result.out()));
+    }
+    std::vector<ResultColumn> columns;
+    for (idx_t column = 0; column < duckdb_column_count(&first); ++column) {
+      const bool json = is_json[column];
+      columns.push_back(
+          {duckdb_column_name(&first, column),
+           json ? ValueKind::json : ChunkReader::kind_of(duckdb_column_type(&first, column))});
+    }
+    return read(result.get(), std::move(columns), sink);
+  }
+
+  static Result<void> read(duckdb_result& result, std::vector<ResultColumn> columns,
+                           RowSink& sink) {
+    if (columns.empty()) {
+      for (idx_t column = 0; column < duckdb_column_count(&result); ++column) {
+        columns.push_back({duckdb_column_name(&result, column),
+                           ChunkReader::kind_of(duckdb_column_type(&result, column))});
+      }
+    }
+    sink.columns(columns);
+    ResultRow row;
+    while (true) {
+      OwnedChunk chunk;
+      chunk.get() = duckdb_fetch_chunk(result);
+      if (chunk.get() == nullptr) break;
+      ChunkReader reader(chunk.get());
+      for (std::size_t i = 0; i < reader.row_count(); ++i) {
+        reader.read(i, row);
+        if (!sink.row(row)) return {};
+      }
+    }
+    const char* message = duckdb_result_error(&result);
+    if (message != nullptr && *message != '\0') return failure_of(message);
+    return {};
+  }
+
+  duckdb_database database_ = nullptr;
+  duckdb_connection connection_ = nullptr;
 };
+
+std::string quoted(std::string_view text, char quote) {
+  std::string out(1, quote);
+  for (const char c : text) {
+    if (c == quote) out += quote;
+    out += c;
+  }
+  return out += quote;
+}
 
 }  // namespace
 
-struct Engine::Handles {
-  duckdb_database database = nullptr;
-  duckdb_connection connection = nullptr;
-
-  Handles() = default;
-  ~Handles() {
-    duckdb_disconnect(&connection);
-    duckdb_close(&database);
-  }
-  Handles(const Handles&) = delete;
-  Handles& operator=(const Handles&) = delete;
-};
-
-Engine::Engine(std::unique_ptr<Handles> handles) : handles_(std::move(handles)) {}
-Engine::~Engine() = default;
-
 Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
-  OwnedConfig config;
-  MR_TRY(config.set("memory_limit", fmt::format("{}B", options.memory_bytes_max)));
-  MR_TRY(config.set("threads", std::to_string(options.threads)));
-  MR_TRY(config.set("temp_directory", options.temporary_directory));
-  MR_TRY(config.set("autoinstall_known_extensions", "false"));
-  MR_TRY(config.set("autoload_known_extensions", "false"));
-  auto handles = std::make_unique<Handles>();
-  char* message = nullptr;
-  if (duckdb_open_ext(":memory:", &handles->database, config.get(), &message) != DuckDBSuccess) {
-    const std::string text = message == nullptr ? "no reason given" : message;
-    duckdb_free(message);
-    return fail(Errc::unavailable, fmt::format("opening the SQL engine: {}", text));
-  }
-  if (duckdb_connect(handles->database, &handles->connection) != DuckDBSuccess) {
-    return fail(Errc::unavailable, "opening the SQL engine: it took no connection");
-  }
-  auto engine = std::unique_ptr<Engine>(new Engine(std::move(handles)));
-  MR_TRY(engine->execute("SET TimeZone = 'UTC'"));
+  auto engine = std::make_unique<DuckEngine>();
+  MR_TRY(engine->open(options));
   return engine;
 }
 
-Result<void> Engine::execute(const std::string& sql) {
-  if (is_locked_down_) MR_TRY(check_allowed(sql));
-  OwnedResult result;
-  return run(handles_->connection, sql, result);
+Result<std::vector<ResultRow>> Engine::rows(const std::string& sql) {
+  RowCollector collector;
+  MR_TRY(query(sql, collector));
+  return std::move(collector.rows);
 }
 
-Result<QueryResult> Engine::query(const std::string& sql) {
-  QueryResult result;
-  MR_TRY(stream(sql, {.on_columns = [&](const std::vector<ResultColumn>& columns) -> Result<void> {
-                        result.columns = columns;
-                        return {};
-                      },
-                      .on_row = [&](Row row) -> Result<void> {
-                        result.rows.push_back(std::move(row));
-                        return {};
-                      }}));
-  return result;
-}
+std::string quote_identifier(std::string_view name) { return quoted(name, '"'); }
 
-Result<void> Engine::stream(const std::string& sql, const RowSink& sink) {
-  if (is_locked_down_) MR_TRY(check_allowed(sql));
-  OwnedResult result;
-  MR_TRY(run(handles_->connection, sql, result));
-  return hand_over(result.get(), sink);
-}
+std::string quote_text(std::string_view text) { return quoted(text, '\''); }
 
-Result<void> Engine::lock_down(const std::vector<std::string>& allowed_directories) {
-  MR_TRY(execute("SET allowed_directories = " + quoted_list(allowed_directories)));
-  MR_TRY(execute("SET enable_external_access = false"));
-  MR_TRY(execute("SET lock_configuration = true"));
-  is_locked_down_ = true;
-  return {};
-}
-
-void Engine::interrupt() { duckdb_interrupt(handles_->connection); }
-
-// The allowed directories may be read and, as far as the engine is concerned, also written: so
-// nothing runs that could write.
-Result<void> Engine::check_allowed(const std::string& sql) const {
-  duckdb_extracted_statements statements = nullptr;
-  const idx_t count = duckdb_extract_statements(handles_->connection, sql.c_str(), &statements);
-  Result<void> verdict;
-  if (count == 0) {
-    const char* message = duckdb_extract_statements_error(statements);
-    verdict = fail(Errc::invalid_argument, message == nullptr ? "no statement" : message);
+std::string quote_list(const std::vector<std::string>& texts) {
+  std::string list = "[";
+  for (const std::string& text : texts) {
+    if (list.size() > 1) list += ", ";
+    list += quote_text(text);
   }
-  for (idx_t i = 0; i < count && verdict; ++i) {
-    duckdb_prepared_statement prepared = nullptr;
-    const auto state = duckdb_prepare_extracted_statement(handles_->connection, statements, i,
-                                                          &prepared);
-    const auto type = duckdb_prepared_statement_type(prepared);
-    if (state != DuckDBSuccess) {
-      const char* message = duckdb_prepare_error(prepared);
-      verdict = fail(Errc::invalid_argument, message == nullptr ? "no statement" : message);
-    } else if (type == DUCKDB_STATEMENT_TYPE_EXPLAIN) {
-      // EXPLAIN ANALYZE runs what it explains, and that may write.
-      if (holds_word(sql, "analyze") || holds_word(sql, "analyse")) {
-        verdict = fail(Errc::invalid_argument, "EXPLAIN ANALYZE is not allowed here");
-      }
-    } else if (type != DUCKDB_STATEMENT_TYPE_SELECT) {
-      verdict = fail(Errc::invalid_argument,
-                     "only SELECT, DESCRIBE, SHOW, SUMMARIZE and EXPLAIN are allowed here");
-    }
-    duckdb_destroy_prepare(&prepared);
-  }
-  duckdb_destroy_extracted(&statements);
-  return verdict;
+  return list += "]";
 }
 
 }  // namespace millrace::sql
