@@ -158,7 +158,8 @@ def test_what_is_no_http_gets_400_and_slow_clients_get_408(start):
 def test_connections_beyond_the_limit_get_503(start):
     server = start({"http.connections_max": 3})
     held = [RawConnection(server.port).send(b"GET") for _ in range(3)]
-    wait_until("they are counted", lambda: server.metric("millrace_http_connections") >= 3)
+    wait_until("they are counted", lambda: server.metric(
+        "millrace_http_connections", listener="api") == 3)
     with RawConnection(server.port) as raw:
         answer = raw.read_response()
         assert answer.status == 503 and int(answer.headers["retry-after"]) >= 1

@@ -126,5 +126,6 @@ def test_healthcheck(start):
 def test_query_formats(start, format, want):
     server = start()
     server.stop()
-    assert run("query", "--data", server.data_dir, "--format", format,
-               "SELECT 1 AS a, 'x' AS b").stdout == want
+    done = run("query", "--data", server.data_dir, "--format", format, "SELECT 1 AS a, 'x' AS b",
+               stdin=b"")
+    assert done.stdout.decode() == want

@@ -39,11 +39,12 @@ def test_a_disk_that_is_full_is_said_and_survived(tmp_path):
     mount.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", mount], check=True)
     try:
-        server = Millrace(tmp_path / "server", {"writer.flush_age": "200ms"}, data_dir=mount / "data")
+        server = Millrace(tmp_path / "server", {"writer.flush_age": "200ms", "writer.flush_idle": "100ms"}, data_dir=mount / "data")
         server.start()
         ballast = mount / "ballast"
         server.post({"timestamp": "2026-01-02T03:04:05Z", "path": "/before"})
-        wait_until("it is in the table", lambda: server.metric("millrace_writer_records_total") == 1)
+        wait_until("it is in the table", lambda: server.metric("millrace_writer_records_total") == 1,
+                   server.log_tail)
         with open(ballast, "wb") as file:
             try:
                 while file.write(os.urandom(64 * 1024)):

@@ -52,6 +52,7 @@ class ServeProcess {
     MR_TRY_ASSIGN(server_, http::Server::start(config_.http, *ingest_, metrics_));
     MR_TRY_ASSIGN(const Endpoint admin, parse_endpoint(config_.admin_listen));
     http::ServerOptions admin_options;
+    admin_options.name = "admin";
     admin_options.address = admin.address;
     admin_options.port = admin.port;
     admin_options.threads = 1;
@@ -66,8 +67,9 @@ class ServeProcess {
                                  : fmt::format("[{}]", config_.http.address);
     const std::string url = fmt::format("http://{}:{}", host, server_->port());
     fmt::print(
-        "Millrace {} listens on {} (metrics: http://127.0.0.1:{}/metrics)\n"
-        "Its data lies in {}\n\n"
+        "Millrace {} listens on {}\n"
+        "Metrics: http://127.0.0.1:{}/metrics\n"
+        "Data:    {}\n\n"
         "Send a batch:\n"
         "  curl -X POST {}/logs -H 'Content-Type: application/json' \\\n"
         "    -d '[{{\"timestamp\": \"2026-01-02T03:04:05Z\", \"path\": \"/hello\", \"userAgent\": "

@@ -34,10 +34,12 @@ using Parser = wire::request_parser<wire::string_body>;
 constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
 struct ServerMetrics {
-  explicit ServerMetrics(MetricsRegistry& registry)
-      : connections(registry.gauge("millrace_http_connections", "Open connections.")),
+  ServerMetrics(MetricsRegistry& registry, const std::string& listener)
+      : connections(registry.gauge("millrace_http_connections", "Open connections.",
+                                   {{"listener", listener}})),
         refused(registry.counter("millrace_http_connections_refused_total",
-                                 "Connections refused at http.connections_max.")) {}
+                                 "Connections refused at http.connections_max.",
+                                 {{"listener", listener}})) {}
   Gauge& connections;
   Counter& refused;
 };
@@ -45,7 +47,7 @@ struct ServerMetrics {
 // What all threads share.
 struct Shared {
   Shared(ServerOptions chosen, Handler& handler_, MetricsRegistry& registry)
-      : options(std::move(chosen)), handler(handler_), metrics(registry) {}
+      : options(std::move(chosen)), handler(handler_), metrics(registry, options.name) {}
 
   const ServerOptions options;
   Handler& handler;

@@ -77,6 +77,7 @@ class Handler {
 };
 
 struct ServerOptions {
+  std::string name = "api";  // For metrics.
   std::string address = "127.0.0.1";
   std::uint16_t port = 8080;  // 0: any free one, see Server::port().
   int threads = 2;
