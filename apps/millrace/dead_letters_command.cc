@@ -75,7 +75,8 @@ class ReplayFiles {
 Result<int> replay(DeadLettersArguments& arguments) {
   MR_TRY_ASSIGN(const auto engine, open_lake(arguments.data_directory));
   const std::string from = fmt::format(
-      "FROM dead_letters WHERE source = 'request' AND {} AND octet_length(encode(payload)) < 4096 AND "
+      "FROM dead_letters WHERE source = 'request' AND {} AND octet_length(encode(payload)) < 4096 "
+      "AND "
       "NOT contains(payload, chr(10))",
       condition(arguments));
   MR_TRY_ASSIGN(

@@ -12,8 +12,9 @@
 
 namespace millrace::apps {
 
-// A named thread that calls one step again and again, with the pauses that the steps ask for, until it
-// is told to stop or a step fails for good. Exceptions that reach its top count as such a failure.
+// A named thread that calls one step again and again, with the pauses that the steps ask for, until
+// it is told to stop or a step fails for good. Exceptions that reach its top count as such a
+// failure.
 class WorkerThread {
  public:
   using Step = std::function<Result<std::chrono::milliseconds>()>;
