@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-.PHONY: help dependencies build run test test-all unit asan tsan e2e lint format clean
+.PHONY: help dependencies build run test test-all unit asan tsan e2e lint tidy format clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,8 +34,11 @@ tsan: dependencies ## Unit tests under TSan
 e2e: build ## End-to-end tests with real processes
 	@tools/test.sh e2e
 
-lint: dependencies ## clang-format, clang-tidy and house rules
+lint: dependencies ## Formatting and house rules
 	@tools/lint.sh
+
+tidy: build ## clang-tidy over the sources
+	@tools/tidy.sh
 
 format: ## Format the C++ sources
 	@git ls-files -co --exclude-standard '*.cc' '*.h' | xargs clang-format-19 -i

@@ -110,5 +110,3 @@ BENCHMARK(read_canonical);
 
 }  // namespace
 }  // namespace millrace::record
-
-BENCHMARK_MAIN();

@@ -37,7 +37,7 @@ struct Encoding {
 class Decompress : public testing::TestWithParam<Encoding> {};
 INSTANTIATE_TEST_SUITE_P(, Decompress,
                          testing::Values(Encoding{"gzip", gzip}, Encoding{"zstd", zstd}),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& test) { return test.param.name; });
 
 TEST_P(Decompress, GivesBackWhatWasCompressed) {
   const auto [name, compress] = GetParam();

@@ -37,7 +37,8 @@ TEST(SegmentEntry, ReadsBack) {
   std::string bytes = encode_entry(entry);
   EXPECT_EQ(bytes.size(), encoded_size_bytes(entry));
   seal_entry(bytes, Offset(99));
-  const DecodedEntry decoded = decode_entry(bytes + "behind");
+  const std::string stored = bytes + "behind";
+  const DecodedEntry decoded = decode_entry(stored);
   ASSERT_EQ(decoded.kind, DecodedEntry::Kind::entry);
   EXPECT_EQ(decoded.offset, Offset(99));
   EXPECT_EQ(decoded.size_bytes, bytes.size());
