@@ -1,21 +1,18 @@
 #include "columnar/checkpoint_file.h"
 
-#include <algorithm>
-#include <cstdint>
-#include <exception>
-#include <memory>
-#include <new>
-#include <utility>
-
 #include <arrow/api.h>
 #include <arrow/io/memory.h>
 #include <parquet/arrow/reader.h>
 #include <parquet/arrow/writer.h>
 #include <parquet/exception.h>
 
+#include <exception>
+#include <utility>
+
 #include "columnar/object_stream.h"
 
 namespace millrace::columnar {
+
 namespace {
 
 using arrow::field;
@@ -46,8 +43,7 @@ std::shared_ptr<arrow::Schema> checkpoint_schema() {
                            field("partitionValues", text_map()), field("size", arrow::int64())})),
       field("metaData",
             arrow::struct_(
-                {field("id", arrow::utf8()), field("name", arrow::utf8()),
-                 field("description", arrow::utf8()), field("format", format),
+                {field("id", arrow::utf8()), field("format", format),
                  field("schemaString", arrow::utf8()), field("partitionColumns", text_list()),
                  field("configuration", text_map()), field("createdTime", arrow::int64())})),
       field("protocol", arrow::struct_({field("minReaderVersion", arrow::int32()),
@@ -76,7 +72,6 @@ class StructAppender {
     return value.empty() ? builder->AppendNull() : builder->Append(value);
   }
   arrow::Status int64(std::int64_t value) { return next<arrow::Int64Builder>()->Append(value); }
-  arrow::Status int64_null() { return next<arrow::Int64Builder>()->AppendNull(); }
   arrow::Status int32(int value) { return next<arrow::Int32Builder>()->Append(value); }
   arrow::Status boolean(bool value) { return next<arrow::BooleanBuilder>()->Append(value); }
   template <typename Map>
@@ -171,8 +166,6 @@ class CheckpointWriter {
   arrow::Status metadata_row(const CheckpointRows& rows) {
     ARROW_ASSIGN_OR_RAISE(auto row, begin_row(metadata_column));
     ARROW_RETURN_NOT_OK(row.text(rows.table_id));
-    ARROW_RETURN_NOT_OK(row.text_or_null(rows.name));
-    ARROW_RETURN_NOT_OK(row.text_or_null(rows.description));
     StructAppender format = row.nested();
     ARROW_RETURN_NOT_OK(format.begin());
     ARROW_RETURN_NOT_OK(format.text("parquet"));
@@ -187,7 +180,9 @@ class CheckpointWriter {
     ARROW_ASSIGN_OR_RAISE(auto row, begin_row(txn_column));
     ARROW_RETURN_NOT_OK(row.text(id));
     ARROW_RETURN_NOT_OK(row.int64(version));
-    return row.int64_null();
+    return static_cast<arrow::Int64Builder*>(
+               static_cast<arrow::StructBuilder*>(builder_->GetField(txn_column))->field_builder(2))
+        ->AppendNull();
   }
 
   arrow::Status add_row(const CheckpointRows::File& file) {
@@ -216,174 +211,91 @@ class CheckpointWriter {
   std::int64_t row_count_ = 0;
 };
 
-// A value of a string column. Writers differ in which of Arrow's string types they note in the
-// file.
-std::optional<std::string> text_at(const arrow::Array& array, std::int64_t row) {
-  if (array.IsNull(row)) return std::nullopt;
-  switch (array.type_id()) {
-    case arrow::Type::STRING: return static_cast<const arrow::StringArray&>(array).GetString(row);
-    case arrow::Type::LARGE_STRING:
-      return static_cast<const arrow::LargeStringArray&>(array).GetString(row);
-    case arrow::Type::STRING_VIEW:
-      return static_cast<const arrow::StringViewArray&>(array).GetString(row);
-    default: return std::nullopt;
-  }
-}
-
-// The members of one action's struct, by name. The first required one that is null, missing or of
-// another type is remembered.
+// The fields of one action's struct, by name; those that are missing read as null.
 class StructReader {
  public:
-  StructReader(const arrow::RecordBatch& batch, const char* action) : action_(action) {
-    const auto column = batch.GetColumnByName(action);
-    array_ = std::dynamic_pointer_cast<arrow::StructArray>(column);
-    if (column != nullptr && array_ == nullptr) fault_ = "itself";
-  }
+  explicit StructReader(const std::shared_ptr<arrow::Array>& array)
+      : array_(std::dynamic_pointer_cast<arrow::StructArray>(array)) {}
 
   bool has(std::int64_t row) const { return array_ != nullptr && array_->IsValid(row); }
 
-  std::string text(const char* name, std::int64_t row) {
-    auto value = optional_text(name, row);
-    if (!value) note(name);
-    return std::move(value).value_or("");
+  std::string text(const char* name, std::int64_t row) const {
+    const auto* values = column<arrow::StringArray>(name);
+    return values != nullptr && values->IsValid(row) ? values->GetString(row) : std::string();
   }
-  std::string text_or_empty(const char* name, std::int64_t row) const {
-    return optional_text(name, row).value_or("");
+  std::int64_t integer(const char* name, std::int64_t row) const {
+    if (const auto* values = column<arrow::Int64Array>(name)) {
+      return values->IsValid(row) ? values->Value(row) : 0;
+    }
+    const auto* values = column<arrow::Int32Array>(name);
+    return values != nullptr && values->IsValid(row) ? values->Value(row) : 0;
   }
-  std::int64_t integer(const char* name, std::int64_t row) {
-    const auto value = optional_integer(name, row);
-    if (!value) note(name);
-    return value.value_or(0);
-  }
-  std::int64_t integer_or_zero(const char* name, std::int64_t row) const {
-    return optional_integer(name, row).value_or(0);
-  }
-  Texts texts(const char* name, std::int64_t row) {
+  Texts texts(const char* name, std::int64_t row) const {
     Texts result;
-    const auto array = array_->GetFieldByName(name);
-    const auto* lists = dynamic_cast<const arrow::ListArray*>(array.get());
-    if (lists == nullptr) {
-      note(name);
-      return result;
-    }
-    if (lists->IsNull(row)) return result;
-    for (std::int64_t i = lists->value_offset(row); i < lists->value_offset(row + 1); ++i) {
-      auto value = text_at(*lists->values(), i);
-      if (!value) note(name);
-      result.push_back(std::move(value).value_or(""));
+    const auto* lists = column<arrow::ListArray>(name);
+    if (lists == nullptr || lists->IsNull(row)) return result;
+    const auto* values = dynamic_cast<const arrow::StringArray*>(lists->values().get());
+    for (std::int64_t i = lists->value_offset(row);
+         values != nullptr && i < lists->value_offset(row + 1); ++i) {
+      result.push_back(values->GetString(i));
     }
     return result;
   }
-  std::map<std::string, std::optional<std::string>> map(const char* name, std::int64_t row) {
+  std::map<std::string, std::optional<std::string>> map(const char* name, std::int64_t row) const {
     std::map<std::string, std::optional<std::string>> result;
-    const auto array = array_->GetFieldByName(name);
-    const auto* maps = dynamic_cast<const arrow::MapArray*>(array.get());
-    if (maps == nullptr) {
-      if (array != nullptr) note(name);
-      return result;
-    }
-    if (maps->IsNull(row)) return result;
+    const auto* maps = column<arrow::MapArray>(name);
+    if (maps == nullptr || maps->IsNull(row)) return result;
+    const auto* keys = dynamic_cast<const arrow::StringArray*>(maps->keys().get());
+    const auto* values = dynamic_cast<const arrow::StringArray*>(maps->items().get());
+    if (keys == nullptr || values == nullptr) return result;
     for (std::int64_t i = maps->value_offset(row); i < maps->value_offset(row + 1); ++i) {
-      auto key = text_at(*maps->keys(), i);
-      auto value = text_at(*maps->items(), i);
-      if (!key || (!value && maps->items()->IsValid(i))) note(name);
-      if (key) result.insert_or_assign(*std::move(key), std::move(value));
+      auto value = values->IsValid(i) ? std::optional(values->GetString(i)) : std::nullopt;
+      result.emplace(keys->GetString(i), std::move(value));
     }
     return result;
   }
 
-  arrow::Status status() const {
-    if (fault_.empty()) return arrow::Status::OK();
-    return arrow::Status::Invalid(action_, ": ", fault_, " is null, missing or of another type");
-  }
-
  private:
-  std::optional<std::string> optional_text(const char* name, std::int64_t row) const {
-    const auto values = array_->GetFieldByName(name);
-    return values == nullptr ? std::nullopt : text_at(*values, row);
-  }
-  std::optional<std::int64_t> optional_integer(const char* name, std::int64_t row) const {
-    const auto values = array_->GetFieldByName(name);
-    if (values == nullptr || values->IsNull(row)) return std::nullopt;
-    if (const auto* wide = dynamic_cast<const arrow::Int64Array*>(values.get())) {
-      return wide->Value(row);
-    }
-    const auto* narrow = dynamic_cast<const arrow::Int32Array*>(values.get());
-    return narrow == nullptr ? std::nullopt : std::optional<std::int64_t>(narrow->Value(row));
-  }
-  void note(const char* name) {
-    if (fault_.empty()) fault_ = name;
+  template <typename ArrayType>
+  const ArrayType* column(const char* name) const {
+    return array_ == nullptr ? nullptr
+                             : dynamic_cast<const ArrayType*>(array_->GetFieldByName(name).get());
   }
 
-  const char* action_;
   std::shared_ptr<arrow::StructArray> array_;
-  std::string fault_;
 };
 
-// Collects the rows of a checkpoint batch after batch.
-class CheckpointReader {
- public:
-  arrow::Status take(const arrow::RecordBatch& batch) {
-    StructReader txn(batch, "txn");
-    StructReader add(batch, "add");
-    StructReader remove(batch, "remove");
-    StructReader metadata(batch, "metaData");
-    StructReader protocol(batch, "protocol");
-    for (std::int64_t row = 0; row < batch.num_rows(); ++row) {
-      if (add.has(row)) take_add(add, row);
-      if (remove.has(row)) take_remove(remove, row);
-      if (txn.has(row)) rows_.transactions[txn.text("appId", row)] = txn.integer("version", row);
-      if (metadata.has(row)) take_metadata(metadata, row);
-      if (protocol.has(row)) take_protocol(protocol, row);
-    }
-    for (const StructReader* reader : {&txn, &add, &remove, &metadata, &protocol}) {
-      ARROW_RETURN_NOT_OK(reader->status());
-    }
-    return arrow::Status::OK();
-  }
-
-  arrow::Result<CheckpointRows> finish() {
-    if (!has_metadata_) return arrow::Status::Invalid("there is no metaData action");
-    if (!has_protocol_) return arrow::Status::Invalid("there is no protocol action");
-    return std::move(rows_);
-  }
-
- private:
-  void take_add(StructReader& add, std::int64_t row) {
-    rows_.adds.push_back({add.text("path", row), add.map("partitionValues", row),
-                          add.integer("size", row), add.integer_or_zero("modificationTime", row),
-                          add.text_or_empty("stats", row)});
-  }
-  void take_remove(StructReader& remove, std::int64_t row) {
-    rows_.removes.push_back({remove.text("path", row), remove.map("partitionValues", row),
-                             remove.integer_or_zero("size", row),
-                             remove.integer_or_zero("deletionTimestamp", row), ""});
-  }
-  void take_metadata(StructReader& metadata, std::int64_t row) {
-    has_metadata_ = true;
-    rows_.table_id = metadata.text("id", row);
-    rows_.name = metadata.text_or_empty("name", row);
-    rows_.description = metadata.text_or_empty("description", row);
-    rows_.schema_json = metadata.text("schemaString", row);
-    rows_.partition_columns = metadata.texts("partitionColumns", row);
-    rows_.created_ms = metadata.integer_or_zero("createdTime", row);
-    for (auto& [key, value] : metadata.map("configuration", row)) {
-      rows_.configuration[key] = value.value_or("");
+void take_rows(const arrow::RecordBatch& batch, CheckpointRows& rows) {
+  const StructReader txn(batch.GetColumnByName("txn"));
+  const StructReader add(batch.GetColumnByName("add"));
+  const StructReader remove(batch.GetColumnByName("remove"));
+  const StructReader metadata(batch.GetColumnByName("metaData"));
+  const StructReader protocol(batch.GetColumnByName("protocol"));
+  for (std::int64_t row = 0; row < batch.num_rows(); ++row) {
+    if (add.has(row)) {
+      rows.adds.push_back({add.text("path", row), add.map("partitionValues", row),
+                           add.integer("size", row), add.integer("modificationTime", row),
+                           add.text("stats", row)});
+    } else if (remove.has(row)) {
+      rows.removes.push_back({remove.text("path", row), remove.map("partitionValues", row),
+                              remove.integer("size", row), remove.integer("deletionTimestamp", row),
+                              ""});
+    } else if (txn.has(row)) {
+      rows.transactions[txn.text("appId", row)] = txn.integer("version", row);
+    } else if (metadata.has(row)) {
+      rows.table_id = metadata.text("id", row);
+      rows.schema_json = metadata.text("schemaString", row);
+      rows.partition_columns = metadata.texts("partitionColumns", row);
+      rows.created_ms = metadata.integer("createdTime", row);
+      for (auto& [key, value] : metadata.map("configuration", row)) {
+        rows.configuration[key] = value.value_or("");
+      }
+    } else if (protocol.has(row)) {
+      rows.reader_version = static_cast<int>(protocol.integer("minReaderVersion", row));
+      rows.writer_version = static_cast<int>(protocol.integer("minWriterVersion", row));
     }
   }
-  void take_protocol(StructReader& protocol, std::int64_t row) {
-    has_protocol_ = true;
-    const auto narrowed = [](std::int64_t version) {
-      return static_cast<int>(std::clamp<std::int64_t>(version, 0, INT32_MAX));
-    };
-    rows_.reader_version = narrowed(protocol.integer("minReaderVersion", row));
-    rows_.writer_version = narrowed(protocol.integer("minWriterVersion", row));
-  }
-
-  CheckpointRows rows_;
-  bool has_metadata_ = false;
-  bool has_protocol_ = false;
-};
+}
 
 arrow::Result<CheckpointRows> read_rows_of(std::string bytes) {
   const auto file =
@@ -391,11 +303,11 @@ arrow::Result<CheckpointRows> read_rows_of(std::string bytes) {
   ARROW_ASSIGN_OR_RAISE(const auto reader,
                         parquet::arrow::OpenFile(file, arrow::default_memory_pool()));
   ARROW_ASSIGN_OR_RAISE(const auto batches, reader->GetRecordBatchReader());
-  CheckpointReader rows;
-  for (;;) {
+  CheckpointRows rows;
+  while (true) {
     ARROW_ASSIGN_OR_RAISE(const auto batch, batches->Next());
-    if (batch == nullptr) return rows.finish();
-    ARROW_RETURN_NOT_OK(rows.take(*batch));
+    if (batch == nullptr) return rows;
+    take_rows(*batch, rows);
   }
 }
 
@@ -417,11 +329,9 @@ Result<void> write_checkpoint_file(const CheckpointRows& rows, store::ObjectWrit
 Result<CheckpointRows> read_checkpoint_file(std::string bytes) {
   try {
     auto rows = read_rows_of(std::move(bytes));
-    if (rows.ok()) return *std::move(rows);
-    const Errc code = rows.status().IsOutOfMemory() ? Errc::exhausted : Errc::corrupt;
-    return fail(code, "reading a checkpoint: " + rows.status().ToString());
-  } catch (const std::bad_alloc&) {
-    return fail(Errc::exhausted, "reading a checkpoint: not enough memory");
+    if (!rows.ok()) return fail(Errc::corrupt, "reading a checkpoint: " + rows.status().ToString());
+    if (rows->table_id.empty()) return fail(Errc::corrupt, "a checkpoint without metaData");
+    return std::move(*rows);
   } catch (const std::exception& error) {
     return fail(Errc::corrupt, std::string("reading a checkpoint: ") + error.what());
   }

@@ -26,8 +26,6 @@ struct CheckpointRows {
   int reader_version = 1;
   int writer_version = 2;
   std::string table_id;
-  std::string name;         // Of the table, for people; empty: none.
-  std::string description;  // As name.
   std::string schema_json;
   std::vector<std::string> partition_columns;
   std::map<std::string, std::string> configuration;
@@ -41,7 +39,7 @@ struct CheckpointRows {
 Result<void> write_checkpoint_file(const CheckpointRows& rows, store::ObjectWriter& object);
 
 // Reads a checkpoint of any writer of the protocol; columns that do not concern us are passed over.
-// Errors: corrupt; exhausted (memory).
+// Errors: corrupt.
 Result<CheckpointRows> read_checkpoint_file(std::string bytes);
 
 }  // namespace millrace::columnar

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdint>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
@@ -17,69 +15,22 @@ using sql::ResultColumn;
 using sql::ResultRow;
 using sql::ValueKind;
 
-// The character at the start of `text`, and its length there; bytes that are not UTF-8 count one by
-// one.
-struct Character {
-  std::uint32_t code;
-  std::size_t size;
-};
-
-Character character_at(std::string_view text) {
-  const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const std::uint32_t first = byte(0);
-  const std::size_t size = first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-  if (size == 1 || text.size() < size) return {first, 1};
-  std::uint32_t code = first & (0x7FU >> size);
-  for (std::size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xC0U) != 0x80) return {first, 1};
-    code = code << 6 | (byte(i) & 0x3FU);
-  }
-  return {code, size};
-}
-
-struct CodeRange {
-  std::uint32_t first;
-  std::uint32_t last;
-};
-
-// Combining marks and joiners; East Asian scripts and pictures. The common ones, not all of
-// Unicode.
-constexpr CodeRange narrow_ranges[] = {{0x300, 0x36F}, {0x200B, 0x200F}, {0xFE00, 0xFE0F}};
-constexpr CodeRange wide_ranges[] = {{0x1100, 0x115F},   {0x2E80, 0x303E},   {0x3041, 0xA4CF},
-                                     {0xAC00, 0xD7A3},   {0xF900, 0xFAFF},   {0xFE30, 0xFE6F},
-                                     {0xFF00, 0xFF60},   {0xFFE0, 0xFFE6},   {0x1F300, 0x1F64F},
-                                     {0x1F680, 0x1F6FF}, {0x1F900, 0x1F9FF}, {0x20000, 0x3FFFD}};
-
-template <std::size_t count>
-bool is_in(const CodeRange (&ranges)[count], std::uint32_t code) {
-  return std::any_of(std::begin(ranges), std::end(ranges), [code](const CodeRange& range) {
-    return code >= range.first && code <= range.last;
-  });
-}
-
-// How many columns of a terminal text takes.
+// How wide text is on a terminal, about: a column for each character.
 std::size_t width_of(std::string_view text) {
-  std::size_t width = 0;
-  while (!text.empty()) {
-    const Character character = character_at(text);
-    if (!is_in(narrow_ranges, character.code)) width += is_in(wide_ranges, character.code) ? 2 : 1;
-    text.remove_prefix(character.size);
-  }
-  return width;
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  }));
 }
 
-// Control characters would move the terminal's cursor, or worse: logs hold what strangers sent.
+// Control characters would move the terminal's cursor.
 std::string printable(std::string_view text) {
   std::string out;
-  while (!text.empty()) {
-    const Character character = character_at(text);
-    const bool is_control =
-        character.code < 0x20 || (character.code >= 0x7F && character.code < 0xA0);
-    if (is_control)
-      out += fmt::format("\\x{:02X}", character.code);
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7F)
+      out += fmt::format("\\x{:02X}", byte);
     else
-      out += text.substr(0, character.size);
-    text.remove_prefix(character.size);
+      out += c;
   }
   return out;
 }
@@ -93,28 +44,18 @@ class TableSink final : public FormattedSink {
     for (const ResultColumn& column : columns) widths_.push_back(width_of(column.name));
   }
 
+  // Widths are known once all rows are: a table is for results that a person reads.
   bool row(const ResultRow& row) override {
     std::vector<std::string> cells;
-    for (const auto& value : row) cells.push_back(value ? printable(*value) : "NULL");
-    ++count_;
-    if (is_header_out_) return output_(line(cells, true));
-    for (std::size_t i = 0; i < cells.size(); ++i) {
-      widths_[i] = std::max(widths_[i], width_of(cells[i]));
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      cells.push_back(row[i] ? printable(*row[i]) : "NULL");
+      widths_[i] = std::max(widths_[i], width_of(cells.back()));
     }
     rows_.push_back(std::move(cells));
-    return rows_.size() < measured_rows_max || flush();
+    return true;
   }
 
   void finish() override {
-    if (!is_header_out_) flush();
-    output_(fmt::format("({} row{})\n", count_, count_ == 1 ? "" : "s"));
-  }
-
- private:
-  // The widths of the columns follow from the first rows, so that a result of any size fits.
-  static constexpr std::size_t measured_rows_max = 1000;
-
-  bool flush() {
     std::vector<std::string> names;
     for (const ResultColumn& column : columns_) names.push_back(column.name);
     std::string text = line(names, false);
@@ -123,16 +64,15 @@ class TableSink final : public FormattedSink {
     }
     text += '\n';
     for (const auto& cells : rows_) text += line(cells, true);
-    rows_.clear();
-    is_header_out_ = true;
-    return output_(text);
+    text += fmt::format("({} row{})\n", rows_.size(), rows_.size() == 1 ? "" : "s");
+    output_(text);
   }
 
+ private:
   std::string line(const std::vector<std::string>& cells, bool aligns_numbers) const {
     std::string text;
     for (std::size_t i = 0; i < cells.size(); ++i) {
-      const std::size_t width = width_of(cells[i]);
-      const std::string padding(widths_[i] > width ? widths_[i] - width : 0, ' ');
+      const std::string padding(widths_[i] - width_of(cells[i]), ' ');
       const bool is_right = aligns_numbers && columns_[i].kind == ValueKind::number;
       if (i > 0) text += "  ";
       text += is_right ? padding + cells[i] : cells[i] + padding;
@@ -144,9 +84,7 @@ class TableSink final : public FormattedSink {
   TextOutput output_;
   std::vector<ResultColumn> columns_;
   std::vector<std::size_t> widths_;
-  std::vector<std::vector<std::string>> rows_;  // Not written yet.
-  std::size_t count_ = 0;
-  bool is_header_out_ = false;
+  std::vector<std::vector<std::string>> rows_;
 };
 
 class CsvSink final : public FormattedSink {

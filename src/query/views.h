@@ -12,7 +12,7 @@ namespace millrace::query {
 
 // Makes every Delta table of `lake` a view of its name in `engine`, as of now. Files are read when
 // a query wants them: the store must keep them until then. Returns the tables' names. Errors: as
-// DeltaTable::open(), those of the engine, and not_found where a file went while this ran.
+// DeltaTable::open(), and those of the engine.
 Result<std::vector<std::string>> create_views(sql::Engine& engine, store::ObjectStore& lake,
                                               const Clock& clock);
 
