@@ -14,6 +14,12 @@ def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=1, help="of the crash test's random choices")
 
 
+def pytest_configure(config):
+    # A thread of the load client that fails must fail its test.
+    config.addinivalue_line("filterwarnings",
+                            "error::pytest.PytestUnhandledThreadExceptionWarning")
+
+
 @pytest.fixture
 def start(tmp_path):
     """Starts a server over a fresh folder; settings by dotted key. Ends those still running."""

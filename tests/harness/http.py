@@ -72,7 +72,7 @@ class RawConnection:
         if not line:
             return None
         version, status, *_ = line.decode().split()
-        assert version == "HTTP/1.1", line
+        assert version in ("HTTP/1.0", "HTTP/1.1"), line
         headers = {}
         while (line := self.file.readline().strip()):
             name, value = line.decode().split(":", 1)

@@ -1,7 +1,9 @@
 """A client that knows what became of each record that it sent."""
+import http.client
 import itertools
 import json
 import threading
+from collections import Counter
 
 from harness.http import exchange
 
@@ -9,20 +11,29 @@ from harness.http import exchange
 class LoadClient:
     """Threads that post batches without a pause until they are stopped.
 
-    Every record's path is unique. `url` is asked for before each request: a server that is down, or
-    comes back on another port, costs tries only.
+    Every record's path is unique, and so is every rejected record's payload. `url` is asked for
+    before each request: a server that is down, or comes back on another port, costs tries only. An
+    answer that no server in order gives ends the thread with an error.
     """
 
-    def __init__(self, url, threads=3, timestamps=("2026-01-02T03:04:05Z", "2026-01-03T00:00:00Z")):
-        self.acknowledged = []  # Paths of batches that were answered with 202.
-        self.unknown = []       # Of those that got no answer, or 503.
-        self.rejected = 0       # Records answered as rejected.
+    def __init__(self, url, threads=3, timestamps=("2026-01-02T03:04:05Z", "2026-01-03T00:00:00Z"),
+                 pad_bytes=0):
+        self.acknowledged = []           # Paths of batches that were answered with 202.
+        self.acknowledged_rejects = []   # Payloads that were answered as rejected.
+        self.refused = []                # Paths of batches that never left, or got 503.
+        self.unknown = []                # Of those whose connection was cut.
         self._url = url
         self._timestamps = timestamps
+        self._padding = "x" * pad_bytes
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._threads = [threading.Thread(target=self._run) for _ in range(threads)]
+
+    @property
+    def unacknowledged(self):
+        """What may be in the table or not: of a 503, the entry may have reached the disk."""
+        return self.refused + self.unknown
 
     def __enter__(self):
         for thread in self._threads:
@@ -46,32 +57,43 @@ class LoadClient:
         number = next(self._numbers)
         paths = [f"/batch/{number}/{index}" for index in range(number % 7 + 1)]
         records = [{"timestamp": self._timestamps[number % len(self._timestamps)], "path": path,
-                    "userAgent": f"agent {number % 3}", "status": 200 + number % 2, "bytes": 1}
-                   for path in paths]
-        if number % 5 == 0:
-            records.append({"path": f"/no-time/{number}"})
+                    "userAgent": f"agent {number % 3}", "status": (200, 404, 500)[number % 3],
+                    "bytes": 1, "record": path, "padding": self._padding} for path in paths]
+        rejects = [{"path": f"/no-time/{number}"}] if number % 5 == 0 else []
         try:
-            answer = exchange(url, "POST", "/logs", json.dumps(records),
+            answer = exchange(url, "POST", "/logs", json.dumps(records + rejects),
                               {"Content-Type": "application/json"})
-        except (OSError, ValueError):
-            answer = None
-        except Exception:  # http.client's own: the connection was cut within an answer.
-            answer = None
+        except ConnectionRefusedError:
+            outcome = self.refused
+        except (OSError, http.client.HTTPException):
+            outcome = self.unknown
+        else:
+            assert answer.status in (202, 503), answer.text
+            outcome = self.acknowledged if answer.status == 202 else self.refused
         with self._lock:
-            if answer is not None and answer.status == 202:
+            outcome.extend(paths)
+            if outcome is self.acknowledged:
                 assert answer.json["accepted"] == len(paths), answer.text
-                self.acknowledged.extend(paths)
-                self.rejected += answer.json["rejected"]
-            else:
-                self.unknown.extend(paths)
+                assert answer.json["rejected"] == len(rejects), answer.text
+                self.acknowledged_rejects.extend(map(json.dumps, rejects))
 
 
 def assert_each_once(rows, client):
     """Acknowledged records are there exactly once, the others at most once, and nothing else."""
-    seen = [row["path"] for row in rows]
-    assert len(seen) == len(set(seen)), "a record is there twice"
-    seen = set(seen)
-    lost = set(client.acknowledged) - seen
+    seen = Counter(row["path"] for row in rows)
+    twice = [path for path, count in seen.items() if count > 1]
+    assert not twice, f"{len(twice)} records are there more than once, e.g. {sorted(twice)[:3]}"
+    lost = set(client.acknowledged) - set(seen)
     assert not lost, f"{len(lost)} acknowledged records are lost, e.g. {sorted(lost)[:3]}"
-    strangers = seen - set(client.acknowledged) - set(client.unknown)
+    strangers = set(seen) - set(client.acknowledged) - set(client.unacknowledged)
     assert not strangers, f"records that nobody sent: {sorted(strangers)[:3]}"
+    for row in rows:
+        assert row["attributes"]["record"] == row["path"], "fields of two records were mixed"
+
+
+def assert_rejects_are_kept(letters, client):
+    """Acknowledged rejects are dead letters exactly once, the others at most once."""
+    seen = Counter(row["payload"] for row in letters)
+    assert not [payload for payload, count in seen.items() if count > 1], "a dead letter twice"
+    lost = set(client.acknowledged_rejects) - set(seen)
+    assert not lost, f"{len(lost)} rejects are lost, e.g. {sorted(lost)[:3]}"

@@ -57,9 +57,9 @@ def _by_duckdb(table_dir):
     parts = []
     for path, values in log.live_files():
         literals = "".join(f", CAST('{values[name]}' AS DATE) AS \"{name}\"" for name in partitions)
-        parts.append((f"SELECT *{literals} FROM read_parquet('{path}', hive_partitioning=false)"))
+        parts.append(f"SELECT *{literals} FROM read_parquet('{path}', hive_partitioning=false)")
     with duckdb.connect() as connection:
-        tables = [connection.execute(part).to_arrow_table() for part in parts]
+        tables = [connection.sql(part).to_arrow_table() for part in parts]
     return pyarrow.concat_tables(tables, promote_options="permissive")
 
 

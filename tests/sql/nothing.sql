@@ -1,0 +1,1 @@
+SELECT path, status FROM access_logs WHERE path = '/nowhere'

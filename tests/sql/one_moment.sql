@@ -1,0 +1,3 @@
+SELECT path FROM access_logs
+WHERE timestamp >= TIMESTAMPTZ '2026-01-02 23:59:59.999999Z' AND timestamp < TIMESTAMPTZ '2026-01-03 00:00:00.000001Z'
+ORDER BY timestamp
