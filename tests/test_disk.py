@@ -19,9 +19,7 @@ def assert_is_unavailable(answer):
     assert "No space left" in answer.json["error"]["message"]
 
 
-@pytest.mark.parametrize("aggregation", [
-    "false", pytest.param("true", marks=pytest.mark.xfail(
-        reason="the aggregator ends the process when it meets the full disk"))])
+@pytest.mark.parametrize("aggregation", ["false", "true"])
 def test_a_disk_that_fills_up_under_load_again_and_again(tmp_path, aggregation):
     with small_disk(tmp_path / "disk", "256m") as disk:
         settings = {**SETTINGS, "aggregate.enabled": aggregation}

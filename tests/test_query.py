@@ -130,14 +130,7 @@ FORBIDDEN = {
 }
 
 
-# The sandbox allows the folder of the tables, and DuckDB's setting for that allows writing too.
-WRITTEN = ["write in the folder", "replace the log", "attach in the folder",
-           "export into the folder"]
-
-
-@pytest.mark.parametrize("case", [
-    pytest.param(case, marks=pytest.mark.xfail(strict=True, reason="it writes below the lake"))
-    if case in WRITTEN else case for case in FORBIDDEN])
+@pytest.mark.parametrize("case", FORBIDDEN)
 def test_a_query_may_read_the_tables_only(data_dir, tmp_path, case):
     copy = tmp_path / "copy"
     shutil.copytree(data_dir, copy)

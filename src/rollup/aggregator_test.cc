@@ -188,6 +188,23 @@ TEST_F(AggregatorTest, WritesASummaryOfEachTouchedHour) {
   EXPECT_EQ(summary["otherPaths"], 0);
 }
 
+TEST_F(AggregatorTest, LeavesTheSummariesOfOtherHoursOfTheDayAlone) {
+  add("2026-01-02",
+      "('2026-01-02 03:04', 's', '/a', NULL, 200, 5), "
+      "('2026-01-02 04:04', 's', '/a', NULL, 200, 5)");
+  EXPECT_EQ(run().summaries_written, 2U);
+  add("2026-01-02", "('2026-01-02 03:09', 's', '/b', NULL, 200, 5)");
+  EXPECT_EQ(run().summaries_written, 1U);
+}
+
+TEST_F(AggregatorTest, DerivesSummariesOfATableThatWasMadeAnew) {
+  add("2026-01-02", "('2026-01-02 03:04', 's', '/a', NULL, 200, 5)");
+  run();
+  ASSERT_TRUE(analytics_->put(
+      "_state.json", R"({"rollup_by_path":99,"rollup_by_user_agent":99,"rollup_by_status":99})"));
+  EXPECT_EQ(run().summaries_written, 1U);
+}
+
 TEST_F(AggregatorTest, DerivesSummariesThatACrashLeftBehind) {
   add("2026-01-02", "('2026-01-02 03:04', 's', '/a', NULL, 200, 5)");
   run();

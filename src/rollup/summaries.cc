@@ -65,7 +65,9 @@ Result<std::size_t> Summaries::derive(std::vector<RollupTable>& rollups) {
     MR_TRY_ASSIGN(files[name], files_by_hour(rollup.table().snapshot()));
     if (derived != state.end() && derived->second == version) continue;
     is_changed = true;
-    MR_TRY(add_changed_hours(rollup, derived == state.end() ? -1 : derived->second, hours));
+    // A table that has gone back is another one by the same name: all of it is new.
+    const bool is_known = derived != state.end() && derived->second < version;
+    MR_TRY(add_changed_hours(rollup, is_known ? derived->second : -1, hours));
   }
   if (!is_changed) return 0;
   for (const Hour hour : hours) MR_TRY(write_summary(hour, rollups, files));
@@ -77,8 +79,8 @@ Result<std::size_t> Summaries::derive(std::vector<RollupTable>& rollups) {
 Result<void> Summaries::add_changed_hours(RollupTable& rollup, std::int64_t derived, Hours& hours) {
   const auto changes = rollup.table().changes_after(delta::Version(derived));
   if (!changes && changes.error().code != Errc::not_found) return tl::unexpected(changes.error());
+  MR_TRY_ASSIGN(const auto files, files_by_hour(rollup.table().snapshot()));
   if (!changes) {
-    MR_TRY_ASSIGN(const auto files, files_by_hour(rollup.table().snapshot()));
     for (const auto& [hour, file] : files) hours.insert(hour);
     return {};
   }
@@ -87,13 +89,15 @@ Result<void> Summaries::add_changed_hours(RollupTable& rollup, std::int64_t deri
       MR_TRY_ASSIGN(const Hour hour, hour_of(file));
       hours.insert(hour);
     }
-    // An hour that lost its last record has no file any more; its day says where to look.
+    // An hour that lost its last record has no file any more; its day says where to look. Hours
+    // that still have one are among the adds if they changed.
     for (const auto& file : version.removes) {
       const auto date = file.partition_values.find("date");
       if (date == file.partition_values.end() || !date->second) continue;
       MR_TRY_ASSIGN(const Day day, parse_iso_date(*date->second));
       for (int hour = 0; hour < 24; ++hour) {
         const Hour candidate = Hour(day) + std::chrono::hours(hour);
+        if (files.contains(candidate)) continue;
         const auto summary = analytics_.head(summary_key(candidate));
         if (summary) hours.insert(candidate);
       }

@@ -108,10 +108,10 @@ ValueKind ChunkReader::kind_of(duckdb_type type) {
   }
 }
 
-bool ChunkReader::needs_text(duckdb_result& result) {
-  if (duckdb_result_return_type(result) != DUCKDB_RESULT_TYPE_QUERY_RESULT) return false;
-  for (idx_t column = 0; column < duckdb_column_count(&result); ++column) {
-    const duckdb_type type = duckdb_column_type(&result, column);
+bool ChunkReader::needs_text(duckdb_prepared_statement statement) {
+  if (duckdb_prepared_statement_type(statement) != DUCKDB_STATEMENT_TYPE_SELECT) return false;
+  for (idx_t column = 0; column < duckdb_prepared_statement_column_count(statement); ++column) {
+    const duckdb_type type = duckdb_prepared_statement_column_type(statement, column);
     if (type != DUCKDB_TYPE_VARCHAR &&
         (kind_of(type) == ValueKind::text || type == DUCKDB_TYPE_DECIMAL)) {
       return true;

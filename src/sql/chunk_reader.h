@@ -20,8 +20,8 @@ class ChunkReader {
 
   static ValueKind kind_of(duckdb_type type);
 
-  // Whether a result has columns of types that read() does not know.
-  static bool needs_text(duckdb_result& result);
+  // Whether a query's result has columns of types that read() does not know.
+  static bool needs_text(duckdb_prepared_statement statement);
 
   // How DuckDB makes them text: a pattern with the column's name for {}.
   struct Conversion {

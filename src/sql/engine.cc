@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <utility>
 
 #include "sql/chunk_reader.h"
+#include "sql/read_only.h"
 
 namespace millrace::sql {
 
@@ -33,9 +35,13 @@ using OwnedConfig = Owned<duckdb_config, duckdb_destroy_config>;
 using OwnedChunk = Owned<duckdb_data_chunk, duckdb_destroy_data_chunk>;
 
 tl::unexpected<Error> failure_of(const char* message) {
-  const std::string_view text = message == nullptr ? "the statement failed" : message;
-  const bool is_memory = text.starts_with("Out of Memory Error");
-  return fail(is_memory ? Errc::exhausted : Errc::invalid_argument, std::string(text));
+  std::string_view text = message == nullptr ? "the statement failed" : message;
+  text = text.substr(0, text.find("\n\nStack Trace:"));
+  Errc code = Errc::invalid_argument;
+  if (text.starts_with("Out of Memory Error")) code = Errc::exhausted;
+  // Files and interrupts: the statement itself may be right.
+  if (text.starts_with("IO Error") || text.starts_with("INTERRUPT Error")) code = Errc::unavailable;
+  return fail(code, std::string(text));
 }
 
 class RowCollector final : public RowSink {
@@ -83,67 +89,92 @@ class DuckEngine final : public Engine {
   }
 
   Result<void> execute(const std::string& sql) override {
+    if (is_locked_) return fail(Errc::invalid_argument, "Permission Error: only queries may run");
     OwnedResult result;
     if (duckdb_query(connection_, sql.c_str(), result.out()) == DuckDBSuccess) return {};
     return failure_of(duckdb_result_error(result.out()));
   }
 
   Result<void> query(const std::string& sql, RowSink& sink) override {
-    OwnedStatement statement;
-    if (duckdb_prepare(connection_, sql.c_str(), statement.out()) != DuckDBSuccess) {
-      return failure_of(duckdb_prepare_error(statement.get()));
-    }
-    OwnedResult result;
-    if (duckdb_execute_prepared(statement.get(), result.out()) != DuckDBSuccess) {
-      return failure_of(duckdb_result_error(result.out()));
-    }
-    if (ChunkReader::needs_text(result.get())) return query_as_text(sql, result.get(), sink);
-    return read(result.get(), {}, sink);
+    if (is_locked_) MR_TRY(check(sql));
+    return run(sql, sink);
   }
 
   Result<void> lock_down(const std::vector<std::string>& directories) override {
-    return execute(
-        fmt::format("SET allowed_directories = {}; SET enable_external_access = false; "
-                    "SET lock_configuration = true",
-                    quote_list(directories)));
+    MR_TRY(
+        execute(fmt::format("SET allowed_directories = {}; SET enable_external_access = false; "
+                            "SET lock_configuration = true",
+                            quote_list(directories))));
+    is_locked_ = true;
+    return {};
   }
 
   void interrupt() override { duckdb_interrupt(connection_); }
 
  private:
+  // Before anything of it is bound: DuckDB evaluates arguments then.
+  Result<void> check(const std::string& sql) {
+    RowCollector collector;
+    MR_TRY(run(fmt::format("SELECT json_serialize_sql({})", quote_text(explained_statement(sql))),
+               collector));
+    return check_reads_only(collector.rows.at(0).at(0).value_or(""));
+  }
+
+  Result<void> run(const std::string& sql, RowSink& sink) {
+    OwnedStatement statement;
+    if (duckdb_prepare(connection_, sql.c_str(), statement.out()) != DuckDBSuccess) {
+      return failure_of(duckdb_prepare_error(statement.get()));
+    }
+    if (ChunkReader::needs_text(statement.get())) return query_as_text(sql, statement.get(), sink);
+    return stream(statement.get(), {}, sink);
+  }
+
   // Values that are lists, maps, decimals and the like are made text by DuckDB itself.
-  Result<void> query_as_text(const std::string& sql, duckdb_result& first, RowSink& sink) {
+  Result<void> query_as_text(const std::string& sql, duckdb_prepared_statement first,
+                             RowSink& sink) {
     std::string list;
     std::string names;
-    std::vector<bool> is_json;
-    for (idx_t column = 0; column < duckdb_column_count(&first); ++column) {
+    std::vector<ResultColumn> columns;
+    for (idx_t column = 0; column < duckdb_prepared_statement_column_count(first); ++column) {
       const std::string name = fmt::format("c{}", column);
-      const auto conversion = ChunkReader::conversion_of(duckdb_column_type(&first, column));
+      const duckdb_type type = duckdb_prepared_statement_column_type(first, column);
+      const auto conversion = ChunkReader::conversion_of(type);
       if (column > 0) {
         list += ", ";
         names += ", ";
       }
       names += name;
       list += fmt::format(fmt::runtime(conversion.sql), name);
-      is_json.push_back(conversion.is_json);
+      columns.push_back({column_name(first, column),
+                         conversion.is_json ? ValueKind::json : ChunkReader::kind_of(type)});
     }
     std::string inner = sql;
     while (!inner.empty() &&
            (inner.back() == ';' || std::isspace(static_cast<unsigned char>(inner.back())))) {
       inner.pop_back();
     }
-    OwnedResult result;
     const std::string outer =
         fmt::format("SELECT {} FROM (\n{}\n) AS result({})", list, inner, names);
-    if (duckdb_query(connection_, outer.c_str(), result.out()) != DuckDBSuccess) {
-      return failure_of(duckdb_result_error(result.out()));
+    OwnedStatement statement;
+    if (duckdb_prepare(connection_, outer.c_str(), statement.out()) != DuckDBSuccess) {
+      return failure_of(duckdb_prepare_error(statement.get()));
     }
-    std::vector<ResultColumn> columns;
-    for (idx_t column = 0; column < duckdb_column_count(&first); ++column) {
-      const bool json = is_json[column];
-      columns.push_back(
-          {duckdb_column_name(&first, column),
-           json ? ValueKind::json : ChunkReader::kind_of(duckdb_column_type(&first, column))});
+    return stream(statement.get(), std::move(columns), sink);
+  }
+
+  static std::string column_name(duckdb_prepared_statement statement, idx_t column) {
+    const char* name = duckdb_prepared_statement_column_name(statement, column);
+    std::string text = name == nullptr ? "" : name;
+    duckdb_free(const_cast<char*>(name));
+    return text;
+  }
+
+  // Rows are made as the sink takes them, so that a result of any size needs little memory.
+  Result<void> stream(duckdb_prepared_statement statement, std::vector<ResultColumn> columns,
+                      RowSink& sink) {
+    OwnedResult result;
+    if (duckdb_execute_prepared_streaming(statement, result.out()) != DuckDBSuccess) {
+      return failure_of(duckdb_result_error(result.out()));
     }
     return read(result.get(), std::move(columns), sink);
   }
@@ -173,6 +204,7 @@ class DuckEngine final : public Engine {
     return {};
   }
 
+  bool is_locked_ = false;
   duckdb_database database_ = nullptr;
   duckdb_connection connection_ = nullptr;
 };

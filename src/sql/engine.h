@@ -54,16 +54,20 @@ class Engine {
   virtual ~Engine() = default;
 
   // Runs one statement or several, without a result.
-  // Errors: invalid_argument, with DuckDB's message; exhausted (memory_bytes_max).
+  // Errors: invalid_argument, with DuckDB's message; exhausted (memory_bytes_max); unavailable (a
+  // file cannot be read, or interrupt()).
   virtual Result<void> execute(const std::string& sql) = 0;
 
-  // Runs one statement. Errors: as execute().
+  // Runs one statement; rows reach `sink` as they are made. It must not use the engine.
+  // Errors: as execute(); after lock_down() also invalid_argument for all but queries.
   virtual Result<void> query(const std::string& sql, RowSink& sink) = 0;
 
   // All rows of a small result. Errors: as execute().
   Result<std::vector<ResultRow>> rows(const std::string& sql);
 
-  // From now on SQL reads files below `directories` only, writes none, and cannot undo this.
+  // From now on SQL reads files below `directories` only and cannot undo this. Nothing runs any
+  // more but query() of one SELECT or its like: DuckDB itself would let COPY and ATTACH write
+  // there.
   virtual Result<void> lock_down(const std::vector<std::string>& directories) = 0;
 
   // Ends the statement under way with an error. From any thread.

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "base/testing/temp_directory.h"
 
 namespace millrace::sql {
@@ -60,6 +62,106 @@ TEST_F(EngineTest, LockedDownItReadsTheTablesFilesAndNothingElse) {
     SCOPED_TRACE(sql);
     EXPECT_EQ(run(sql), "error");
   }
+}
+
+TEST_F(EngineTest, LockedDownItWritesNothingNotEvenBesideTheTablesFiles) {
+  const std::string table = temporary_.path_of("table");
+  std::filesystem::create_directories(table);
+  const std::string file = table + "/1.parquet";
+  ASSERT_TRUE(
+      engine_->execute("COPY (SELECT 42 AS x) TO " + quote_text(file) + " (FORMAT parquet)"));
+  ASSERT_TRUE(engine_->lock_down({table}));
+  const std::string copy = "COPY (SELECT 1) TO " + quote_text(table + "/2.parquet");
+  for (const std::string& sql :
+       {copy, "EXPLAIN ANALYZE " + copy, "/* a */ explain -- b\n analyze " + copy,
+        "EXPLAIN (ANALYZE, FORMAT json) " + copy, "PREPARE p AS " + copy,
+        "COPY (SELECT 1) TO " + quote_text(file), "ATTACH " + quote_text(table + "/3.db"),
+        "EXPORT DATABASE " + quote_text(table + "/4"), std::string("CREATE TABLE t (x INTEGER)"),
+        "SELECT 1; " + copy}) {
+    SCOPED_TRACE(sql);
+    EXPECT_EQ(run(sql), "error");
+  }
+  EXPECT_FALSE(engine_->execute(copy));
+  const std::string logging =
+      "enable_logging(level = 'trace', storage = 'file', storage_config = "
+      "{'path': " +
+      quote_text(table + "/5") + "})";
+  for (const std::string& sql :
+       {"SELECT * FROM " + logging,
+        "WITH t AS (FROM system.main.ENABLE_" + logging.substr(7) + ") FROM t",
+        "SELECT (SELECT count(*) FROM " + logging + ")", "EXPLAIN ANALYZE FROM " + logging,
+        "FROM query('FROM ' || " + quote_text(logging) + ")"}) {
+    SCOPED_TRACE(sql);
+    EXPECT_EQ(run(sql), "error");
+  }
+  EXPECT_EQ(run("SELECT 1"), "1|");
+  engine_.reset();
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(table)) {
+    names.push_back(entry.path().filename());
+  }
+  EXPECT_EQ(names, std::vector<std::string>{"1.parquet"});
+}
+
+TEST_F(EngineTest, LockedDownItStillExplainsAndDescribes) {
+  ASSERT_TRUE(engine_->lock_down({temporary_.path()}));
+  for (const char* sql :
+       {"EXPLAIN SELECT 1", "explain analyze SELECT 1", "DESCRIBE SELECT 1", "SHOW TABLES",
+        "SUMMARIZE SELECT 1 AS x", "WITH t AS (SELECT [1] AS x) SELECT * FROM t", "VALUES (1)"}) {
+    SCOPED_TRACE(sql);
+    EXPECT_NE(run(sql), "error");
+  }
+}
+
+TEST_F(EngineTest, LockedDownItStillSpills) {
+  auto small = *Engine::open(
+      {.memory_bytes_max = 64UL << 20, .temporary_directory = temporary_.path_of("locked")});
+  ASSERT_TRUE(small->lock_down({temporary_.path_of("none")}));
+  const auto rows = small->rows(
+      "SELECT count(*) FROM (SELECT * FROM (SELECT repeat('x', 100) || i AS t FROM "
+      "range(1000000) r(i)) ORDER BY t DESC OFFSET 10)");
+  ASSERT_TRUE(rows) << rows.error().message;
+}
+
+// A result larger than the memory limit, of which the sink wants little.
+TEST_F(EngineTest, StreamsRowsAsTheSinkTakesThem) {
+  class FirstRows final : public RowSink {
+   public:
+    void columns(const std::vector<ResultColumn>&) override {}
+    bool row(const ResultRow& row) override {
+      last = row.at(0).value_or("NULL");
+      return ++count < 5000;
+    }
+    std::string last;
+    int count = 0;
+  };
+  auto small = *Engine::open({.memory_bytes_max = 64UL << 20, .temporary_directory = {}});
+  for (const char* value : {"i", "[i]"}) {
+    FirstRows sink;
+    const auto done = small->query(
+        std::string("SELECT ") + value + ", repeat('x', 1000) FROM range(10000000) r(i)", sink);
+    ASSERT_TRUE(done) << done.error().message;
+    EXPECT_EQ(sink.count, 5000);
+  }
+}
+
+TEST_F(EngineTest, SaysWhatFailedLateInAStream) {
+  const auto rows = engine_->rows("SELECT (100000 - i)::UINTEGER FROM range(200000) r(i)");
+  ASSERT_FALSE(rows);
+  EXPECT_NE(rows.error().message.find("Conversion Error"), std::string::npos);
+}
+
+TEST_F(EngineTest, KeepsTheOrderOfRowsThatDuckDbMakesText) {
+  const auto rows = *engine_->rows("SELECT [i] FROM range(300000) r(i) ORDER BY i DESC");
+  ASSERT_EQ(rows.size(), 300000U);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    ASSERT_EQ(rows[i].at(0), "[" + std::to_string(299999 - i) + "]");
+  }
+}
+
+TEST_F(EngineTest, CallsAFileThatIsGoneUnavailable) {
+  EXPECT_EQ(engine_->rows("SELECT * FROM read_parquet('/nowhere/1.parquet')").error().code,
+            Errc::unavailable);
 }
 
 TEST_F(EngineTest, SortsMoreThanItsMemoryHolds) {
