@@ -27,6 +27,8 @@ std::string zstd(const std::string& bytes) {
   return out;
 }
 
+using Kind = DecompressionFailure::Kind;
+
 constexpr DecompressionLimits wide{1UL << 30, 1UL << 30};
 
 struct Encoding {
@@ -55,7 +57,7 @@ TEST_P(Decompress, RefusesWhatIsCutOrIsSomethingElse) {
   for (std::size_t size = 0; size < whole.size(); ++size) {
     const auto result = decompress(whole.substr(0, size), name, wide);
     ASSERT_FALSE(result) << size;
-    EXPECT_EQ(result.error().code, Errc::invalid_argument);
+    EXPECT_EQ(result.error().kind, Kind::malformed);
   }
   EXPECT_FALSE(decompress("[{}]", name, wide));
   EXPECT_FALSE(decompress(whole + "more", name, wide));
@@ -63,18 +65,37 @@ TEST_P(Decompress, RefusesWhatIsCutOrIsSomethingElse) {
 
 TEST_P(Decompress, StopsAtItsLimits) {
   const auto [name, compress] = GetParam();
-  const std::string bomb = compress(std::string(4 << 20, '\0'));
-  EXPECT_TRUE(decompress(bomb, name, {4 << 20, 1UL << 30}));
-  EXPECT_EQ(decompress(bomb, name, {(4 << 20) - 1, 1UL << 30}).error().code, Errc::exhausted);
-  EXPECT_EQ(decompress(bomb, name, {1UL << 30, 100}).error().code, Errc::exhausted);
+  constexpr std::size_t size = 4 << 20;
+  const std::string bomb = compress(std::string(size, '\0'));
+  EXPECT_TRUE(decompress(bomb, name, {size, 1UL << 30}));
+  const auto too_large = decompress(bomb, name, {size - 1, 1UL << 30});
+  ASSERT_FALSE(too_large);
+  EXPECT_EQ(too_large.error().kind, Kind::too_large);
+  EXPECT_EQ(too_large.error().limit, size - 1);
+
+  const std::size_t ratio = (size + bomb.size() - 1) / bomb.size();
+  EXPECT_TRUE(decompress(bomb, name, {1UL << 30, ratio}));
+  const auto too_dense = decompress(bomb, name, {1UL << 30, ratio - 1});
+  ASSERT_FALSE(too_dense);
+  EXPECT_EQ(too_dense.error().kind, Kind::too_large);
+  EXPECT_EQ(too_dense.error().limit, ratio - 1);
   EXPECT_TRUE(decompress(compress(std::string(ratio_free_bytes, '\0')), name, {1UL << 30, 1}))
       << "small bodies may compress as well as they like";
 }
 
+TEST(DecompressZstd, GrantsNoWindowThatTheLimitsCannotFill) {
+  // A frame of one empty raw block that wants 128 MiB to look back on.
+  const std::string frame("\x28\xB5\x2F\xFD\x00\x88\x01\x00\x00", 9);
+  EXPECT_EQ(decompress(frame, "zstd", wide), "");
+  const auto refused = decompress(frame, "zstd", {64 << 20, 200});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, Kind::too_large);
+}
+
 TEST(DecompressEncoding, IsKnownOrRefused) {
   EXPECT_EQ(decompress("x", "", wide), "x");
-  EXPECT_EQ(decompress("x", "identity", wide), "x");
-  EXPECT_EQ(decompress("x", "br", wide).error().code, Errc::not_found);
+  EXPECT_FALSE(is_known_encoding("br"));
+  EXPECT_EQ(decompress("x", "br", wide).error().kind, Kind::unknown_encoding);
 }
 
 }  // namespace

@@ -25,6 +25,14 @@ std::string decoded(std::string_view text, bool is_query) {
   return out;
 }
 
+// The origin form of an absolute target ("http://host/path"), which proxies are sent.
+std::string_view without_origin(std::string_view target) {
+  const std::size_t scheme_end = target.find("://");
+  if (target.starts_with('/') || scheme_end == std::string_view::npos) return target;
+  const std::size_t begin = target.find_first_of("/?", scheme_end + 3);
+  return begin == std::string_view::npos ? "/" : target.substr(begin);
+}
+
 }  // namespace
 
 std::optional<std::string_view> Request::header(std::string_view name) const {
@@ -55,8 +63,10 @@ void Responder::respond(Response response) {
 }
 
 void set_target(Request& request, std::string_view target) {
+  target = without_origin(target);
   const std::size_t question_mark = std::min(target.find('?'), target.size());
   request.path = decoded(target.substr(0, question_mark), false);
+  if (request.path.empty()) request.path = "/";
   std::string_view rest = target.substr(std::min(question_mark + 1, target.size()));
   while (!rest.empty()) {
     const std::size_t end = std::min(rest.find('&'), rest.size());

@@ -8,15 +8,19 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <cctype>
+#include <charconv>
 #include <condition_variable>
+#include <ctime>
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <tuple>
 #include <unordered_set>
 #include <utility>
 
 #include "base/log.h"
 #include "http/decompress.h"
+#include "http/request_checks.h"
 #include "http/target.h"
 
 namespace millrace::http {
@@ -30,6 +34,9 @@ using boost::system::error_code;
 using tcp = asio::ip::tcp;
 using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
 using Parser = wire::request_parser<wire::string_body>;
+
+// Enough for most headers; what idle connections hold.
+constexpr std::size_t first_read_bytes = 4096;
 
 constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
@@ -64,6 +71,7 @@ struct Shared {
 class ConnectionCount {
  public:
   explicit ConnectionCount(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {
+    const std::lock_guard lock(shared_->mutex);
     shared_->metrics.connections.set(static_cast<double>(++shared_->connections));
   }
   ~ConnectionCount() {
@@ -88,11 +96,19 @@ class BodyShare {
   BodyShare(const BodyShare&) = delete;
   BodyShare& operator=(const BodyShare&) = delete;
 
-  // False: there is not as much. A body larger than all of it is taken alone.
-  bool take(std::size_t size_bytes) {
-    const std::size_t before = shared_.body_bytes.fetch_add(size_bytes);
-    taken_ += size_bytes;
-    return before == 0 || before + size_bytes <= shared_.options.bodies_in_flight_bytes_max;
+  // Makes the share this large. False: there is not as much, and the share is as it was. A body
+  // larger than all there is gets its share where it is alone.
+  bool grow_to(std::size_t size_bytes) {
+    if (size_bytes <= taken_) return true;
+    const std::size_t more_bytes = size_bytes - taken_;
+    const std::size_t others_bytes = shared_.body_bytes.fetch_add(more_bytes) - taken_;
+    if (others_bytes == 0 ||
+        others_bytes + size_bytes <= shared_.options.bodies_in_flight_bytes_max) {
+      taken_ = size_bytes;
+      return true;
+    }
+    shared_.body_bytes -= more_bytes;
+    return false;
   }
 
  private:
@@ -102,8 +118,8 @@ class BodyShare {
 
 // Where a connection waits for its answer. Touched on the connection's thread only.
 struct Waiter {
-  explicit Waiter(asio::io_context& context)
-      : timer(context, asio::steady_timer::time_point::max()) {}
+  explicit Waiter(const asio::any_io_executor& executor)
+      : timer(executor, asio::steady_timer::time_point::max()) {}
   asio::steady_timer timer;
   std::optional<Response> response;
 };
@@ -170,6 +186,21 @@ struct Connection : std::enable_shared_from_this<Connection> {
 using ConnectionPtr = std::shared_ptr<Connection>;
 using Connections = std::unordered_set<Connection*>;
 
+// Lists a connection while it is served, however that ends.
+class Listing {
+ public:
+  Listing(Connections& all, Connection& connection) : all_(all), connection_(connection) {
+    all_.insert(&connection_);
+  }
+  ~Listing() { all_.erase(&connection_); }
+  Listing(const Listing&) = delete;
+  Listing& operator=(const Listing&) = delete;
+
+ private:
+  Connections& all_;
+  Connection& connection_;
+};
+
 // One request as far as it has come.
 struct Exchange {
   Exchange(Shared& shared) : share(shared) {}
@@ -195,51 +226,88 @@ void copy_header(const Parser& parser, const ConnectionPtr& connection, Request&
   if (!ignored) request.peer_address = peer.address().to_string();
 }
 
+Response refusal(Shared& shared, int status, std::string message) {
+  return shared.handler.failure(
+      {.status = status, .message = std::move(message), .limit = {}, .size = {}});
+}
+
 // The answer to what could not be read as a request; nullopt: there is nobody to answer.
-std::optional<Response> failure_of(const Connection& connection, const error_code& error) {
+std::optional<Response> failure_of(const Connection& connection, const error_code& error,
+                                   std::string_view content_length) {
   Shared& shared = *connection.shared;
-  if (connection.is_late) {
-    return shared.handler.failure(408, "the request did not arrive in time");
-  }
+  if (connection.is_late) return refusal(shared, 408, "the request did not arrive in time");
   if (error == wire::error::header_limit || error == wire::error::buffer_overflow) {
+    const std::size_t limit = shared.options.header_bytes_max;
     return shared.handler.failure(
-        431, fmt::format("the header has more than {} bytes (http.header_size_max)",
-                         shared.options.header_bytes_max));
+        {.status = 431,
+         .message = fmt::format("the header has more than {} bytes (http.header_size_max)", limit),
+         .limit = limit,
+         .size = {}});
   }
   if (error == wire::error::body_limit) {
-    return shared.handler.failure(
-        413, fmt::format("the body has more than {} bytes (http.body_size_max)",
-                         shared.options.body_bytes_max));
+    const std::size_t limit = shared.options.body_bytes_max;
+    Failure failure{
+        .status = 413,
+        .message = fmt::format("the body has more than {} bytes (http.body_size_max)", limit),
+        .limit = limit,
+        .size = {}};
+    std::size_t size = 0;
+    const char* end = content_length.data() + content_length.size();
+    if (std::from_chars(content_length.data(), end, size).ec == std::errc()) failure.size = size;
+    return shared.handler.failure(failure);
   }
-  if (error == wire::error::end_of_stream || error == wire::error::partial_message ||
-      error == asio::error::connection_reset || error == asio::error::operation_aborted) {
+  const bool is_ours = error.category() == make_error_code(wire::error::bad_method).category();
+  if (!is_ours || error == wire::error::end_of_stream || error == wire::error::partial_message) {
     return std::nullopt;
   }
-  if (error.category() == make_error_code(wire::error::bad_method).category()) {
-    return shared.handler.failure(400, fmt::format("the request is not HTTP: {}", error.message()));
-  }
-  return std::nullopt;
+  return refusal(shared, 400, fmt::format("the request is not HTTP: {}", error.message()));
 }
 
 Response busy(Shared& shared) {
+  const std::size_t limit = shared.options.bodies_in_flight_bytes_max;
   Response response = shared.handler.failure(
-      503, "too many request bodies are under way (http.bodies_in_flight_size_max)");
+      {.status = 503,
+       .message = fmt::format(
+           "request bodies of more than {} bytes are under way (http.bodies_in_flight_size_max)",
+           limit),
+       .limit = limit,
+       .size = {}});
   response.headers.emplace_back("Retry-After", "1");
   return response;
 }
 
 void decompress_body(Shared& shared, Exchange& exchange) {
-  const auto encoding = exchange.request.header("content-encoding").value_or("");
+  using Kind = DecompressionFailure::Kind;
   const DecompressionLimits limits{shared.options.body_decompressed_bytes_max,
                                    shared.options.decompression_ratio_max};
-  auto body = decompress(std::move(exchange.request.body), encoding, limits);
+  auto body =
+      decompress(std::move(exchange.request.body), content_encoding(exchange.request), limits);
   if (body) {
     exchange.request.body = *std::move(body);
     return;
   }
-  const Errc code = body.error().code;
-  const int status = code == Errc::not_found ? 415 : code == Errc::exhausted ? 413 : 400;
-  exchange.answer = shared.handler.failure(status, body.error().message);
+  DecompressionFailure& failure = body.error();
+  const bool is_no_memory = failure.kind == Kind::no_memory;
+  const int status = failure.kind == Kind::unknown_encoding ? 415
+                     : failure.kind == Kind::too_large      ? 413
+                     : is_no_memory                         ? 503
+                                                            : 400;
+  exchange.answer = shared.handler.failure({.status = status,
+                                            .message = std::move(failure.message),
+                                            .limit = failure.limit,
+                                            .size = {}});
+  if (is_no_memory) exchange.answer->headers.emplace_back("Retry-After", "1");
+}
+
+// The time in the form of RFC 9110, section 5.6.7.
+std::string http_date() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  std::array<char, 32> text{};
+  const std::size_t size =
+      std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+  return {text.data(), size};
 }
 
 asio::awaitable<error_code> write_response(ConnectionPtr connection, const Exchange* exchange,
@@ -247,11 +315,13 @@ asio::awaitable<error_code> write_response(ConnectionPtr connection, const Excha
   const Response& response = *exchange->answer;
   wire::response<wire::string_body> message(static_cast<wire::status>(response.status), version);
   message.set(wire::field::server, "millrace");
+  message.set(wire::field::date, http_date());
   if (!response.content_type.empty()) message.set(wire::field::content_type, response.content_type);
   for (const auto& [name, value] : response.headers) message.set(name, value);
   message.keep_alive(exchange->keeps_alive);
   message.body() = response.body;
   message.prepare_payload();
+  if (response.status == 204) message.erase(wire::field::content_length);
   connection->expire_after(connection->shared->options.write_timeout);
   if (exchange->is_head) {
     // The length of what GET would have answered, without the body.
@@ -265,28 +335,36 @@ asio::awaitable<error_code> write_response(ConnectionPtr connection, const Excha
   co_return error;
 }
 
+// Reads the body into the parser; false: there is no memory for it.
+asio::awaitable<bool> receive_body(ConnectionPtr connection, Parser* parser, BodyShare* share,
+                                   error_code* error) {
+  if (parser->is_done()) co_return true;
+  const std::size_t announced_bytes = parser->content_length().value_or(0);
+  if (!share->grow_to(announced_bytes)) co_return false;
+  connection->expire_after(connection->shared->options.body_timeout);
+  const bool is_awaited = beast::iequals(parser->get()[wire::field::expect], "100-continue");
+  if (is_awaited && parser->get().version() >= 11) {
+    wire::response<wire::empty_body> go_on(wire::status::continue_, 11);
+    std::tie(*error, std::ignore) =
+        co_await wire::async_write(connection->socket, go_on, as_result);
+  }
+  parser->eager(true);
+  while (!*error && !parser->is_done()) {
+    std::tie(*error, std::ignore) =
+        co_await wire::async_read_some(connection->socket, connection->buffer, *parser, as_result);
+    if (!share->grow_to(parser->get().body().size())) co_return false;
+  }
+  co_return true;
+}
+
 // Reads the body of a request that was admitted. An answer in the exchange means it was refused.
 asio::awaitable<error_code> read_body(ConnectionPtr connection, Parser* parser,
                                       Exchange* exchange) {
   Shared& shared = *connection->shared;
-  const auto length = parser->content_length();
-  if (!exchange->share.take(length ? *length : shared.options.body_bytes_max)) {
-    exchange->answer = busy(shared);
-    exchange->keeps_alive = false;
-    co_return error_code();
-  }
-  connection->expire_after(shared.options.body_timeout);
-  if (beast::iequals(parser->get()[wire::field::expect], "100-continue")) {
-    wire::response<wire::empty_body> go_on(wire::status::continue_, parser->get().version());
-    const auto [error, size] = co_await wire::async_write(connection->socket, go_on, as_result);
-    static_cast<void>(size);
-    if (error) co_return error;
-  }
-  const auto [error, size] =
-      co_await wire::async_read(connection->socket, connection->buffer, *parser, as_result);
-  static_cast<void>(size);
-  if (error) {
-    exchange->answer = failure_of(*connection, error);
+  error_code error;
+  const bool has_room = co_await receive_body(connection, parser, &exchange->share, &error);
+  if (error || !has_room) {
+    exchange->answer = has_room ? failure_of(*connection, error, "") : std::optional(busy(shared));
     exchange->keeps_alive = false;
     co_return exchange->answer ? error_code() : error;
   }
@@ -298,12 +376,16 @@ asio::awaitable<error_code> read_body(ConnectionPtr connection, Parser* parser,
 
 // Hands the request over and waits for its answer.
 asio::awaitable<void> handle(ConnectionPtr connection, Exchange* exchange) {
-  const auto context = connection->context.lock();
-  if (!context) co_return;
-  const auto waiter = std::make_shared<Waiter>(*context);
-  Responder responder(std::make_shared<WaiterTarget>(context, waiter));
-  connection->shared->handler.handle(std::move(exchange->request), std::move(responder));
+  // The context owns this frame while it waits: a share of the context here would keep both.
+  const auto waiter = std::make_shared<Waiter>(connection->socket.get_executor());
+  Responder responder(std::make_shared<WaiterTarget>(connection->context, waiter));
   connection->expire_never();
+  try {
+    connection->shared->handler.handle(std::move(exchange->request), std::move(responder));
+  } catch (const std::exception& error) {
+    // The responder went with the exception, and has answered 500.
+    log(LogLevel::error, "http: a request failed", {{"reason", error.what()}});
+  }
   while (!waiter->response) {
     const auto [error] = co_await waiter->timer.async_wait(as_result);
     static_cast<void>(error);
@@ -311,12 +393,12 @@ asio::awaitable<void> handle(ConnectionPtr connection, Exchange* exchange) {
   exchange->answer = std::move(waiter->response);
 }
 
-// Whether the header leaves open where the body ends: a proxy might read it otherwise.
-bool is_ambiguous(const Parser& parser) {
-  const auto& header = parser.get();
-  return header.count(wire::field::content_length) > 1 ||
-         (header.count(wire::field::transfer_encoding) > 0 &&
-          header.count(wire::field::content_length) > 0);
+// What the header alone tells against a request, once it is known where its body ends.
+std::optional<Response> refusal_of_header(Shared& shared, const Request& request) {
+  if (auto response = shared.handler.admit(request)) return response;
+  const std::string encoding = content_encoding(request);
+  if (is_known_encoding(encoding)) return std::nullopt;
+  return refusal(shared, 415, decompress("", encoding, {}).error().message);
 }
 
 asio::awaitable<error_code> read_request(ConnectionPtr connection, Parser* parser,
@@ -325,29 +407,30 @@ asio::awaitable<error_code> read_request(ConnectionPtr connection, Parser* parse
   if (connection->buffer.size() == 0) {
     connection->expire_after(shared.options.idle_timeout);
     const auto [error, size] = co_await connection->socket.async_read_some(
-        connection->buffer.prepare(shared.options.header_bytes_max), as_result);
+        connection->buffer.prepare(first_read_bytes), as_result);
     if (error) co_return error;
     connection->buffer.commit(size);
   }
   connection->is_idle = false;
   connection->expire_after(shared.options.header_timeout);
-  const auto [error, size] =
+  auto [error, size] =
       co_await wire::async_read_header(connection->socket, connection->buffer, *parser, as_result);
-  static_cast<void>(size);
+  // Beast does not count the request line and the ends of lines.
+  if (!error && size > shared.options.header_bytes_max) error = wire::error::header_limit;
   if (error) {
-    exchange->answer = failure_of(*connection, error);
+    const auto length = parser->get()[wire::field::content_length];
+    exchange->answer = failure_of(*connection, error, {length.data(), length.size()});
     co_return exchange->answer ? error_code() : error;
   }
   copy_header(*parser, connection, exchange->request);
   exchange->keeps_alive = parser->keep_alive() && !shared.is_draining;
   exchange->is_head = parser->get().method() == wire::verb::head;
-  if (is_ambiguous(*parser)) {
-    exchange->answer = shared.handler.failure(
-        400, "the request has both Content-Length and Transfer-Encoding, or several lengths");
+  if (auto problem = framing_problem(exchange->request, parser->get().version() < 11)) {
+    exchange->answer = refusal(shared, 400, *std::move(problem));
     exchange->keeps_alive = false;
     co_return error;
   }
-  exchange->answer = shared.handler.admit(exchange->request);
+  exchange->answer = refusal_of_header(shared, exchange->request);
   if (exchange->answer) {
     // What the client goes on to send would be taken for the next request.
     exchange->keeps_alive = exchange->keeps_alive && parser->is_done();
@@ -358,8 +441,10 @@ asio::awaitable<error_code> read_request(ConnectionPtr connection, Parser* parse
 
 asio::awaitable<void> serve_connection(ConnectionPtr connection, Connections* all) {
   Shared& shared = *connection->shared;
+  const Listing listing(*all, *connection);
   bool keeps_alive = true;
-  while (keeps_alive) {
+  // A drain that began while the last response was written found nothing to cancel.
+  while (keeps_alive && !shared.is_draining) {
     connection->is_idle = true;
     Parser parser;
     parser.header_limit(static_cast<std::uint32_t>(shared.options.header_bytes_max));
@@ -370,9 +455,9 @@ asio::awaitable<void> serve_connection(ConnectionPtr connection, Connections* al
     if (!exchange.answer) co_await handle(connection, &exchange);
     if (!exchange.answer) break;
     keeps_alive = exchange.keeps_alive = exchange.keeps_alive && !shared.is_draining;
-    const unsigned version = parser.got_some() ? parser.get().version() : 11;
-    if (co_await write_response(connection, &exchange, version)) break;
+    if (co_await write_response(connection, &exchange, parser.get().version())) break;
   }
+  connection->is_idle = true;
   error_code ignored;
   connection->socket.shutdown(tcp::socket::shutdown_send, ignored);
   // A client that is still sending would lose our answer to a reset: read what it has, for a while.
@@ -383,7 +468,6 @@ asio::awaitable<void> serve_connection(ConnectionPtr connection, Connections* al
         co_await connection->socket.async_read_some(asio::buffer(scrap), as_result);
     if (error || size == 0) break;
   }
-  all->erase(connection.get());
 }
 
 // One thread with its own listening socket: the kernel spreads connections over them.
@@ -444,7 +528,6 @@ class Listener {
       socket.set_option(tcp::no_delay(true), ignored);
       const auto connection =
           std::make_shared<Connection>(self->shared_, self->context_, std::move(socket));
-      self->connections_.insert(connection.get());
       asio::co_spawn(*self->context_, serve_connection(connection, &self->connections_),
                      asio::detached);
     }
@@ -453,8 +536,12 @@ class Listener {
   // Says why in one write that never waits: whoever floods us gets no thread and no memory.
   void refuse(tcp::socket socket) {
     shared_->metrics.refused.add();
-    const Response response =
-        shared_->handler.failure(503, "too many connections (http.connections_max)");
+    const std::size_t limit = shared_->options.connections_max;
+    const Response response = shared_->handler.failure(
+        {.status = 503,
+         .message = fmt::format("more than {} connections (http.connections_max)", limit),
+         .limit = limit,
+         .size = {}});
     const std::string text = fmt::format(
         "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
         "Content-Type: {}\r\nContent-Length: {}\r\n\r\n{}",

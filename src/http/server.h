@@ -2,11 +2,12 @@
 
 #include <chrono>
 #include <cstddef>
-#include <functional>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/headers.h"
@@ -58,6 +59,14 @@ class Responder {
   std::shared_ptr<Target> target_;
 };
 
+// What the server itself answers with an error: limits, malformed HTTP, timeouts.
+struct Failure {
+  int status = 500;
+  std::string message;               // For the client; names the option that is the limit.
+  std::optional<std::size_t> limit;  // That option's value, where a limit is broken.
+  std::optional<std::size_t> size;   // How large it was, where that is known.
+};
+
 class Handler {
  public:
   virtual ~Handler() = default;
@@ -68,12 +77,12 @@ class Handler {
   virtual std::optional<Response> admit(const Request& request) = 0;
 
   // Called on a thread of the server with the whole request. Must not block: the answer may come
-  // later, from any thread.
+  // later, from any thread. No time limit is set for it here.
   virtual void handle(Request request, Responder responder) = 0;
 
-  // The body of a failure that the server itself answers (limits, malformed HTTP, timeouts), so
-  // that all errors have one shape.
-  virtual Response failure(int status, std::string message) = 0;
+  // Called on a thread of the server for each failure that it answers itself, so that all errors
+  // have one shape and are counted. admit() may or may not have seen the request.
+  virtual Response failure(const Failure& failure) = 0;
 };
 
 struct ServerOptions {
@@ -85,16 +94,20 @@ struct ServerOptions {
   std::size_t header_bytes_max = 16 * 1024;       // 431 beyond.
   std::size_t body_bytes_max = 10 * 1024 * 1024;  // As received; 413 beyond.
   std::size_t body_decompressed_bytes_max = 64 * 1024 * 1024;  // 413 beyond.
-  std::size_t decompression_ratio_max = 200;  // 413 beyond (never below 1 MiB of output).
-  std::size_t bodies_in_flight_bytes_max = 256 * 1024 * 1024;  // 503 with Retry-After beyond.
-  std::chrono::milliseconds header_timeout{10'000};
-  std::chrono::milliseconds body_timeout{30'000};  // For the whole body.
-  std::chrono::milliseconds idle_timeout{75'000};  // Between requests of a connection.
-  std::chrono::milliseconds write_timeout{30'000};
+  std::size_t decompression_ratio_max = 200;  // 413 beyond (never up to 1 MiB of output).
+  // Bodies as received, of all connections: those with a length count from the header on, chunked
+  // ones as they arrive. 503 with Retry-After beyond.
+  std::size_t bodies_in_flight_bytes_max = 256 * 1024 * 1024;
+  std::chrono::milliseconds header_timeout{10'000};  // From its first byte on; 408 beyond.
+  std::chrono::milliseconds body_timeout{30'000};    // For the whole body; 408 beyond.
+  std::chrono::milliseconds idle_timeout{75'000};    // Between requests; closed beyond.
+  std::chrono::milliseconds write_timeout{30'000};   // For a whole response; closed beyond.
 };
 
-// An HTTP/1.1 server (RFC 9110, RFC 9112): keep-alive, pipelining answered in order,
-// `Expect: 100-continue`, chunked bodies, gzip and zstd bodies. Threads of its own.
+// An HTTP/1.1 server (RFC 9110, RFC 9112): keep-alive, pipelining answered in order, `Expect:
+// 100-continue`, chunked bodies, gzip and zstd bodies. Each of its threads has a listening socket
+// of its own (SO_REUSEPORT) and the connections that the kernel gave it: nothing is shared between
+// threads on the way of a request but a few counters.
 class Server {
  public:
   // Listens and serves. `handler` and `metrics` must outlive the server.

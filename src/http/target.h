@@ -6,7 +6,8 @@
 
 namespace millrace::http {
 
-// Sets the request's path and query from a request target in origin form (RFC 9112, section 3.2.1).
+// Sets the request's path and query from a request target in origin or absolute form (RFC 9112,
+// sections 3.2.1 and 3.2.2).
 void set_target(Request& request, std::string_view target);
 
 }  // namespace millrace::http
