@@ -11,7 +11,9 @@
 #include "base/metrics.h"
 #include "http/server.h"
 #include "ingest/api_keys.h"
+#include "ingest/decoder_pool.h"
 #include "ingest/ingest_metrics.h"
+#include "ingest/pending_reply.h"
 #include "ingest/rate_limiter.h"
 #include "journal/journal.h"
 #include "record/decoder.h"
@@ -29,7 +31,9 @@ struct IngestOptions {
 using ReadinessCheck = std::function<std::optional<std::string>()>;
 
 // The ingestion API (docs/api.yaml): takes batches of log records, checks them, and answers once
-// the journal has them. Thread-safe.
+// the journal has them. Everything but a batch, and what the header of a batch tells against it, is
+// answered by admit(). Thread-safe. The appender may still call back until it is closed: the
+// service must live that long.
 class IngestService final : public http::Handler {
  public:
   // All must outlive the service.
@@ -38,7 +42,7 @@ class IngestService final : public http::Handler {
 
   std::optional<http::Response> admit(const http::Request& request) override;
   void handle(http::Request request, http::Responder responder) override;
-  http::Response failure(int status, std::string message) override;
+  http::Response failure(const http::Failure& failure) override;
 
   // From now on /readyz says that the process is going, so that balancers turn elsewhere.
   void set_draining() { is_draining_ = true; }
@@ -53,19 +57,20 @@ class IngestService final : public http::Handler {
   };
 
   std::optional<Sender> authenticate(const http::Request& request) const;
-  void take_batch(http::Request request, http::Responder responder);
-  Result<record::Format> format_of(const http::Request& request) const;
+  std::optional<http::Response> refusal(const http::Request& request);
+  std::optional<http::Response> take_tokens(const Sender& sender, std::size_t records);
+  http::Response other_reply(const http::Request& request) const;
+  void take_batch(http::Request request, PendingReply reply);
   std::optional<http::Response> decode(http::Request& request, const Sender& sender,
                                        record::Batch& batch);
-  void append(std::string reply_id, record::Batch batch, http::Responder responder,
-              std::chrono::steady_clock::time_point start);
-  http::Response answered(http::Response response, std::chrono::steady_clock::time_point start);
+  void append(std::string reply_id, record::Batch batch, PendingReply reply);
 
   const IngestOptions options_;
   const ApiKeys keys_;
   journal::Appender& appender_;
   const Clock& clock_;
   IngestMetrics metrics_;
+  DecoderPool decoders_;
   const std::vector<ReadinessCheck> readiness_checks_;
   std::vector<std::unique_ptr<RateLimiter>> limiters_;  // By key; null: no limit.
   std::atomic<bool> is_draining_{false};
@@ -80,7 +85,7 @@ class AdminService final : public http::Handler {
 
   std::optional<http::Response> admit(const http::Request& request) override;
   void handle(http::Request request, http::Responder responder) override;
-  http::Response failure(int status, std::string message) override;
+  http::Response failure(const http::Failure& failure) override;
 
  private:
   const IngestService& ingest_;

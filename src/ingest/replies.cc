@@ -32,10 +32,11 @@ std::string dumped(const ordered_json& json) {
 
 }  // namespace
 
-http::Response error_reply(int status, std::string_view message,
-                           std::optional<std::size_t> byte_offset) {
+http::Response error_reply(int status, std::string_view message, const ErrorDetails& details) {
   ordered_json error = {{"code", code_of(status)}, {"message", message}};
-  if (byte_offset) error["byte_offset"] = *byte_offset;
+  if (details.byte_offset) error["byte_offset"] = *details.byte_offset;
+  if (details.limit) error["limit"] = *details.limit;
+  if (details.size) error["size"] = *details.size;
   return {.status = status,
           .content_type = "application/json",
           .headers = {},

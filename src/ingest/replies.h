@@ -10,9 +10,15 @@
 
 namespace millrace::ingest {
 
-// {"error":{"code":...,"message":...}}; the code follows from the status.
-http::Response error_reply(int status, std::string_view message,
-                           std::optional<std::size_t> byte_offset = std::nullopt);
+// What an error says besides its message, where it applies.
+struct ErrorDetails {
+  std::optional<std::size_t> byte_offset;  // Where the body cannot be read.
+  std::optional<std::size_t> limit;        // The value of the limit that is broken.
+  std::optional<std::size_t> size;         // How large it was.
+};
+
+// {"error":{"code":...,"message":...}} and the details; the code follows from the status.
+http::Response error_reply(int status, std::string_view message, const ErrorDetails& details = {});
 
 // As error_reply(), with Retry-After of whole seconds, at least 1.
 http::Response retry_reply(int status, std::string_view message, int retry_after_seconds = 1);
