@@ -167,7 +167,6 @@ def test_paths_are_compared_decoded_and_queries_do_not_matter(start):
     assert server.get("/../etc/passwd").status == 404
 
 
-@pytest.mark.xfail(strict=True, reason="RFC 9112, 3.2.2 wants it; it gets 404")
 def test_a_target_may_be_a_whole_url(start):
     with RawConnection(start().port) as raw:
         answer = raw.send(request_text("GET", "http://millrace.test/healthz")).read_response()

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <set>
 
+#include "base/units.h"
+
 namespace millrace::apps {
 
 namespace {
@@ -201,6 +203,17 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
     return fail(Errc::invalid_argument,
                 fmt::format("{}: \"{}\" {}", keys.place_of("api_keys"), key.name,
                             is_new ? "must not hold a slash" : "is there twice"));
+  }
+  const auto& journal = config.journal;
+  if (journal.journal_size_bytes_max <
+      journal.segment_size_bytes_max + journal.entry_size_bytes_max) {
+    return fail(
+        Errc::invalid_argument,
+        fmt::format("{}: {} is less than journal.segment_size_max and journal.entry_size_max "
+                    "together ({} and {}): the largest batch might never fit",
+                    keys.place_of("journal.size_max"), format_size(journal.journal_size_bytes_max),
+                    format_size(journal.segment_size_bytes_max),
+                    format_size(journal.entry_size_bytes_max)));
   }
   config.http.address = endpoint.address;
   config.http.port = endpoint.port;

@@ -103,12 +103,37 @@ TEST_F(EmbeddedJournalTest, ForgetsSegmentsThatAreCovered) {
   for (const char* value : {"a", "b", "c"}) append_and_wait(journal->appender(), value).value();
   PlainListener listener;
   auto consumer = *journal->open_consumer(listener);
-  ASSERT_EQ(segments().size(), 3U);
+  ASSERT_EQ(segments().size(), 4U) << "one for each, and one that waits";
   ASSERT_TRUE(consumer->committed(Partition(0), Offset(1)));
-  EXPECT_EQ(segments().size(), 2U);
+  EXPECT_EQ(segments().size(), 3U);
   EXPECT_EQ(*read_values(*journal), (Values{"b", "c"}));
   ASSERT_TRUE(consumer->committed(Partition(0), Offset(3)));
   EXPECT_EQ(segments().size(), 1U) << "the newest stays, so that offsets are not used again";
+}
+
+TEST_F(EmbeddedJournalTest, HasRoomAgainOnceTheTablesHaveAll) {
+  const auto journal = opened({.segment_size_bytes_max = 200, .journal_size_bytes_max = 600});
+  Offset end;
+  while (const auto offset = append_and_wait(journal->appender(), std::string(100, 'x'))) {
+    EXPECT_FALSE(journal->appender().failure());
+    end = offset->next();
+  }
+  EXPECT_NE(journal->appender().failure()->find("journal.size_max"), std::string::npos);
+  PlainListener listener;
+  ASSERT_TRUE((*journal->open_consumer(listener))->committed(Partition(0), end));
+  EXPECT_FALSE(journal->appender().failure());
+  EXPECT_EQ(append_and_wait(journal->appender(), std::string(100, 'x')), end);
+}
+
+// One group may fill the journal with a single segment.
+TEST_F(EmbeddedJournalTest, HasRoomAgainOnceTheTablesHaveAnOverlongSegment) {
+  const auto journal = opened({.segment_size_bytes_max = 200, .journal_size_bytes_max = 600});
+  const auto offset = append_and_wait(journal->appender(), std::string(450, 'x'));
+  ASSERT_TRUE(offset);
+  ASSERT_FALSE(append_and_wait(journal->appender(), std::string(100, 'x')));
+  PlainListener listener;
+  ASSERT_TRUE((*journal->open_consumer(listener))->committed(Partition(0), offset->next()));
+  EXPECT_TRUE(append_and_wait(journal->appender(), std::string(100, 'x')));
 }
 
 TEST_F(EmbeddedJournalTest, StopsAtPositionsThatItCannotServe) {

@@ -37,12 +37,9 @@ Result<void> GroupCommit::append(Entry entry, OnDurable on_durable) {
                             "(journal.entry_size_max)",
                             size_bytes, options_.entry_size_bytes_max));
   }
-  if (log_.size_bytes() + size_bytes > options_.journal_size_bytes_max) {
-    return fail(
-        Errc::exhausted,
-        fmt::format("the journal holds {} of {} (journal.size_max) that the tables do not "
-                    "have yet",
-                    format_size(log_.size_bytes()), format_size(options_.journal_size_bytes_max)));
+  if (!has_room_for(size_bytes)) {
+    refused_bytes_ = size_bytes;
+    return fail(Errc::exhausted, full_message());
   }
   std::string encoded = encode_entry(entry);
   const std::lock_guard lock(mutex_);
@@ -64,9 +61,19 @@ std::optional<std::string> GroupCommit::failure() const {
     const std::lock_guard lock(mutex_);
     if (failure_) return failure_;
   }
-  if (log_.size_bytes() < options_.journal_size_bytes_max) return std::nullopt;
-  return fmt::format("the journal is full ({}, journal.size_max)",
-                     format_size(options_.journal_size_bytes_max));
+  // Once an entry was refused, ready means that there is room for one like it.
+  if (has_room_for(refused_bytes_)) return std::nullopt;
+  return full_message();
+}
+
+bool GroupCommit::has_room_for(std::size_t size_bytes) const {
+  return log_.size_bytes() + size_bytes <= options_.journal_size_bytes_max;
+}
+
+std::string GroupCommit::full_message() const {
+  return fmt::format(
+      "the journal is full: it holds {} of {} (journal.size_max) that the tables do not have yet",
+      format_size(log_.size_bytes()), format_size(options_.journal_size_bytes_max));
 }
 
 void GroupCommit::close() {

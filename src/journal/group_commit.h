@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -43,6 +44,8 @@ class GroupCommit final : public Appender {
   void commit(Waiting group);
   void probe();
   void note(const Error* error);
+  bool has_room_for(std::size_t size_bytes) const;
+  std::string full_message() const;
 
   const EmbeddedJournalOptions& options_;
   SegmentLog& log_;
@@ -52,6 +55,9 @@ class GroupCommit final : public Appender {
   Counter& failures_;
   Histogram& duration_;
   Gauge& size_;
+
+  // Of the last entry that found the journal full; 0: none did.
+  std::atomic<std::size_t> refused_bytes_{0};
 
   mutable std::mutex mutex_;  // Guards everything below.
   std::condition_variable changed_;

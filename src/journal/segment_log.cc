@@ -178,9 +178,7 @@ Result<void> SegmentLog::start_segment() {
 }
 
 Result<Offset> SegmentLog::append(std::vector<std::string>& entries) {
-  if (!active_ || segment_of(end()).durable_bytes >= options_.segment_size_bytes_max) {
-    MR_TRY(start_segment());
-  }
+  if (!active_) MR_TRY(start_segment());
   const Offset first = end();
   Offset next = first;
   std::string bytes;
@@ -190,10 +188,21 @@ Result<Offset> SegmentLog::append(std::vector<std::string>& entries) {
     bytes += entry;
   }
   MR_TRY(write(bytes));
-  const std::lock_guard lock(mutex_);
-  segments_.back().end = next;
-  segments_.back().durable_bytes += bytes.size();
-  size_bytes_ += bytes.size();
+  std::uint64_t segment_bytes = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    segments_.back().end = next;
+    segment_bytes = segments_.back().durable_bytes += bytes.size();
+    size_bytes_ += bytes.size();
+  }
+  // At once, not with the next entry: only a segment that is not the newest can be removed, and a
+  // full journal takes no next entry.
+  if (segment_bytes >= options_.segment_size_bytes_max) {
+    if (const auto started = start_segment(); !started) {
+      log(LogLevel::warn, "journal: cannot start a segment; trying again with the next entry",
+          {{"reason", started.error().message}});
+    }
+  }
   return first;
 }
 
