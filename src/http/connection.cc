@@ -1,0 +1,332 @@
+#include "http/connection.h"
+
+#include <algorithm>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+#include <cctype>
+#include <charconv>
+#include <ctime>
+#include <tuple>
+
+#include "base/log.h"
+#include "http/decompress.h"
+#include "http/refusals.h"
+#include "http/request_checks.h"
+#include "http/target.h"
+
+namespace millrace::http {
+
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace wire = boost::beast::http;
+using boost::system::error_code;
+using tcp = asio::ip::tcp;
+using Parser = wire::request_parser<wire::string_body>;
+using ConnectionPtr = std::shared_ptr<Connection>;
+
+// Enough for most headers; what idle connections hold.
+constexpr std::size_t first_read_bytes = 4096;
+
+constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
+
+// Where a connection waits for its answer. Touched on the connection's thread only.
+struct Waiter {
+  explicit Waiter(const asio::any_io_executor& executor)
+      : timer(executor, asio::steady_timer::time_point::max()) {}
+  asio::steady_timer timer;
+  std::optional<Response> response;
+};
+
+// Brings an answer from any thread to the connection's, if both are still there.
+class WaiterTarget final : public Responder::Target {
+ public:
+  WaiterTarget(std::weak_ptr<asio::io_context> context, std::weak_ptr<Waiter> waiter)
+      : context_(std::move(context)), waiter_(std::move(waiter)) {}
+
+  void respond(Response response) override {
+    const auto context = context_.lock();
+    if (!context) return;
+    asio::post(*context, [waiter = waiter_, answer = std::move(response)]() mutable {
+      const auto waiting = waiter.lock();
+      if (!waiting || waiting->response) return;
+      waiting->response = std::move(answer);
+      waiting->timer.cancel();
+    });
+  }
+
+ private:
+  const std::weak_ptr<asio::io_context> context_;
+  const std::weak_ptr<Waiter> waiter_;
+};
+
+// Lists a connection while it is served, however that ends.
+class Listing {
+ public:
+  Listing(Connections& all, Connection& connection) : all_(all), connection_(connection) {
+    all_.insert(&connection_);
+  }
+  ~Listing() { all_.erase(&connection_); }
+  Listing(const Listing&) = delete;
+  Listing& operator=(const Listing&) = delete;
+
+ private:
+  Connections& all_;
+  Connection& connection_;
+};
+
+// One request as far as it has come.
+struct Exchange {
+  Exchange(Shared& shared) : share(shared) {}
+  Request request;
+  BodyShare share;
+  std::optional<Response> answer;
+  bool keeps_alive = false;
+  bool is_head = false;
+};
+
+void copy_header(const Parser& parser, const ConnectionPtr& connection, Request& request) {
+  const auto& header = parser.get();
+  request.method = std::string(header.method_string());
+  set_target(request, {header.target().data(), header.target().size()});
+  for (const auto& field : header) {
+    std::string name(field.name_string());
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    request.headers.emplace_back(std::move(name), std::string(field.value()));
+  }
+  error_code ignored;
+  const auto peer = connection->socket.remote_endpoint(ignored);
+  if (!ignored) request.peer_address = peer.address().to_string();
+}
+
+// What the client announced as the length of its body.
+std::optional<std::size_t> announced_size(const Parser& parser) {
+  const auto text = parser.get()[wire::field::content_length];
+  std::size_t size = 0;
+  const bool is_number =
+      std::from_chars(text.data(), text.data() + text.size(), size).ec == std::errc();
+  return is_number ? std::optional(size) : std::nullopt;
+}
+
+// The answer to what could not be read as a request; nullopt: there is nobody to answer.
+std::optional<Response> failure_of(const Connection& connection, const error_code& error,
+                                   const Parser& parser) {
+  Shared& shared = *connection.shared;
+  if (connection.is_late) return refusal(shared, 408, "the request did not arrive in time");
+  if (error == wire::error::header_limit || error == wire::error::buffer_overflow) {
+    return header_too_large(shared);
+  }
+  if (error == wire::error::body_limit) return body_too_large(shared, announced_size(parser));
+  const bool is_ours = error.category() == make_error_code(wire::error::bad_method).category();
+  if (!is_ours || error == wire::error::end_of_stream || error == wire::error::partial_message) {
+    return std::nullopt;
+  }
+  return refusal(shared, 400, "the request is not HTTP: " + error.message());
+}
+
+// The time in the form of RFC 9110, section 5.6.7.
+std::string http_date() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  std::array<char, 32> text{};
+  const std::size_t size =
+      std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+  return {text.data(), size};
+}
+
+asio::awaitable<error_code> write_response(ConnectionPtr connection, const Exchange* exchange,
+                                           unsigned version) {
+  const Response& response = *exchange->answer;
+  wire::response<wire::string_body> message(static_cast<wire::status>(response.status), version);
+  message.set(wire::field::server, "millrace");
+  message.set(wire::field::date, http_date());
+  if (!response.content_type.empty()) message.set(wire::field::content_type, response.content_type);
+  for (const auto& [name, value] : response.headers) message.set(name, value);
+  message.keep_alive(exchange->keeps_alive);
+  message.body() = response.body;
+  message.prepare_payload();
+  if (response.status == 204) message.erase(wire::field::content_length);
+  connection->expire_after(connection->shared->options.write_timeout);
+  if (exchange->is_head) {
+    // The length of what GET would have answered, without the body.
+    wire::response<wire::empty_body> header(std::move(message.base()));
+    const auto [error, size] = co_await wire::async_write(connection->socket, header, as_result);
+    static_cast<void>(size);
+    co_return error;
+  }
+  const auto [error, size] = co_await wire::async_write(connection->socket, message, as_result);
+  static_cast<void>(size);
+  co_return error;
+}
+
+void decompress_body(Shared& shared, Exchange& exchange) {
+  const DecompressionLimits limits{shared.options.body_decompressed_bytes_max,
+                                   shared.options.decompression_ratio_max};
+  auto body =
+      decompress(std::move(exchange.request.body), content_encoding(exchange.request), limits);
+  if (body) {
+    exchange.request.body = *std::move(body);
+  } else {
+    exchange.answer = not_decompressed(shared, std::move(body).error());
+  }
+}
+
+// Reads the body into the parser; false: there is no memory for it.
+asio::awaitable<bool> receive_body(ConnectionPtr connection, Parser* parser, BodyShare* share,
+                                   error_code* error) {
+  if (parser->is_done()) co_return true;
+  const std::size_t announced_bytes = parser->content_length().value_or(0);
+  if (!share->grow_to(announced_bytes)) co_return false;
+  connection->expire_after(connection->shared->options.body_timeout);
+  const bool is_awaited = beast::iequals(parser->get()[wire::field::expect], "100-continue");
+  if (is_awaited && parser->get().version() >= 11) {
+    wire::response<wire::empty_body> go_on(wire::status::continue_, 11);
+    std::tie(*error, std::ignore) =
+        co_await wire::async_write(connection->socket, go_on, as_result);
+  }
+  parser->eager(true);
+  while (!*error && !parser->is_done()) {
+    std::tie(*error, std::ignore) =
+        co_await wire::async_read_some(connection->socket, connection->buffer, *parser, as_result);
+    if (!share->grow_to(parser->get().body().size())) co_return false;
+  }
+  co_return true;
+}
+
+// Reads the body of a request that was admitted. An answer in the exchange means it was refused.
+asio::awaitable<error_code> read_body(ConnectionPtr connection, Parser* parser,
+                                      Exchange* exchange) {
+  Shared& shared = *connection->shared;
+  error_code error;
+  const bool has_room = co_await receive_body(connection, parser, &exchange->share, &error);
+  if (error || !has_room) {
+    exchange->answer =
+        has_room ? failure_of(*connection, error, *parser) : std::optional(too_many_bodies(shared));
+    exchange->keeps_alive = false;
+    co_return exchange->answer ? error_code() : error;
+  }
+  exchange->request.body = std::move(parser->get().body());
+  exchange->request.body_bytes_received = exchange->request.body.size();
+  decompress_body(shared, *exchange);
+  co_return error;
+}
+
+// Hands the request over and waits for its answer.
+asio::awaitable<void> handle(ConnectionPtr connection, Exchange* exchange) {
+  // The context owns this frame while it waits: a share of the context here would keep both.
+  const auto waiter = std::make_shared<Waiter>(connection->socket.get_executor());
+  Responder responder(std::make_shared<WaiterTarget>(connection->context, waiter));
+  connection->expire_never();
+  try {
+    connection->shared->handler.handle(std::move(exchange->request), std::move(responder));
+  } catch (const std::exception& error) {
+    // The responder went with the exception, and has answered 500.
+    log(LogLevel::error, "http: a request failed", {{"reason", error.what()}});
+  }
+  while (!waiter->response) {
+    const auto [error] = co_await waiter->timer.async_wait(as_result);
+    static_cast<void>(error);
+  }
+  exchange->answer = std::move(waiter->response);
+}
+
+// What the header alone tells against a request, once it is known where its body ends.
+std::optional<Response> refusal_of_header(Shared& shared, const Request& request) {
+  if (auto response = shared.handler.admit(request)) return response;
+  const std::string encoding = content_encoding(request);
+  if (is_known_encoding(encoding)) return std::nullopt;
+  return not_decompressed(shared, decompress("", encoding, {}).error());
+}
+
+asio::awaitable<error_code> read_request(ConnectionPtr connection, Parser* parser,
+                                         Exchange* exchange) {
+  Shared& shared = *connection->shared;
+  if (connection->buffer.size() == 0) {
+    connection->expire_after(shared.options.idle_timeout);
+    const auto [error, size] = co_await connection->socket.async_read_some(
+        connection->buffer.prepare(first_read_bytes), as_result);
+    if (error) co_return error;
+    connection->buffer.commit(size);
+  }
+  connection->is_idle = false;
+  connection->expire_after(shared.options.header_timeout);
+  auto [error, size] =
+      co_await wire::async_read_header(connection->socket, connection->buffer, *parser, as_result);
+  // Beast does not count the request line and the ends of lines.
+  if (!error && size > shared.options.header_bytes_max) error = wire::error::header_limit;
+  if (error) {
+    exchange->answer = failure_of(*connection, error, *parser);
+    co_return exchange->answer ? error_code() : error;
+  }
+  copy_header(*parser, connection, exchange->request);
+  exchange->keeps_alive = parser->keep_alive() && !shared.is_draining;
+  exchange->is_head = parser->get().method() == wire::verb::head;
+  if (auto problem = framing_problem(exchange->request, parser->get().version() < 11)) {
+    exchange->answer = refusal(shared, 400, *std::move(problem));
+    exchange->keeps_alive = false;
+    co_return error;
+  }
+  exchange->answer = refusal_of_header(shared, exchange->request);
+  if (exchange->answer) {
+    // What the client goes on to send would be taken for the next request.
+    exchange->keeps_alive = exchange->keeps_alive && parser->is_done();
+    co_return error;
+  }
+  co_return co_await read_body(connection, parser, exchange);
+}
+
+}  // namespace
+
+void Connection::expire_after(std::chrono::milliseconds timeout) {
+  is_late = false;
+  deadline.expires_after(timeout);
+  deadline.async_wait([weak = weak_from_this(), number = ++deadline_number](error_code error) {
+    const auto self = weak.lock();
+    // A wait that ended just before it was replaced is no longer meant.
+    if (error || !self || self->deadline_number != number) return;
+    self->is_late = true;
+    error_code ignored;
+    self->socket.cancel(ignored);
+  });
+}
+
+void Connection::expire_never() {
+  ++deadline_number;
+  deadline.cancel();
+}
+
+asio::awaitable<void> serve_connection(ConnectionPtr connection, Connections* all) {
+  Shared& shared = *connection->shared;
+  const Listing listing(*all, *connection);
+  bool keeps_alive = true;
+  // A drain that began while the last response was written found nothing to cancel.
+  while (keeps_alive && !shared.is_draining) {
+    connection->is_idle = true;
+    Parser parser;
+    parser.header_limit(static_cast<std::uint32_t>(shared.options.header_bytes_max));
+    parser.body_limit(shared.options.body_bytes_max);
+    Exchange exchange(shared);
+    const error_code error = co_await read_request(connection, &parser, &exchange);
+    if (error) break;
+    if (!exchange.answer) co_await handle(connection, &exchange);
+    if (!exchange.answer) break;
+    keeps_alive = exchange.keeps_alive = exchange.keeps_alive && !shared.is_draining;
+    if (co_await write_response(connection, &exchange, parser.get().version())) break;
+  }
+  connection->is_idle = true;
+  error_code ignored;
+  connection->socket.shutdown(tcp::socket::shutdown_send, ignored);
+  // A client that is still sending would lose our answer to a reset: read what it has, for a while.
+  connection->expire_after(std::chrono::milliseconds(500));
+  std::array<char, 4096> scrap;
+  for (int reads = 0; reads < 256 && !shared.is_draining; ++reads) {
+    const auto [error, size] =
+        co_await connection->socket.async_read_some(asio::buffer(scrap), as_result);
+    if (error || size == 0) break;
+  }
+}
+
+}  // namespace millrace::http

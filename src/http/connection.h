@@ -1,0 +1,48 @@
+#pragma once
+
+#include <boost/asio.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <unordered_set>
+#include <utility>
+
+#include "http/shared_state.h"
+
+namespace millrace::http {
+
+// One client. Touched on its listener's thread only; the coroutine that serves it keeps it.
+struct Connection : std::enable_shared_from_this<Connection> {
+  Connection(std::shared_ptr<Shared> shared_,
+             const std::shared_ptr<boost::asio::io_context>& context_,
+             boost::asio::ip::tcp::socket socket_)
+      : shared(std::move(shared_)),
+        context(context_),
+        socket(std::move(socket_)),
+        deadline(*context_),
+        count(shared) {}
+
+  // Ends what is under way on the socket after this long, and leaves it open for an answer.
+  void expire_after(std::chrono::milliseconds timeout);
+  void expire_never();
+
+  std::shared_ptr<Shared> shared;
+  std::weak_ptr<boost::asio::io_context> context;
+  boost::asio::ip::tcp::socket socket;
+  boost::asio::steady_timer deadline;
+  std::uint64_t deadline_number = 0;
+  bool is_late = false;  // Whether the last deadline has passed.
+  boost::beast::flat_buffer buffer;
+  ConnectionCount count;
+  bool is_idle = true;  // Between requests: nobody minds if it is closed.
+};
+
+using Connections = std::unordered_set<Connection*>;
+
+// Answers the connection's requests, in order, until one side closes. It is in `all` meanwhile,
+// which must outlive the coroutine.
+boost::asio::awaitable<void> serve_connection(std::shared_ptr<Connection> connection,
+                                              Connections* all);
+
+}  // namespace millrace::http

@@ -1,0 +1,106 @@
+#include "http/listener.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "base/log.h"
+#include "http/refusals.h"
+
+namespace millrace::http {
+
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using tcp = asio::ip::tcp;
+using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
+
+constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
+
+}  // namespace
+
+Listener::Listener(std::shared_ptr<Shared> shared)
+    : shared_(std::move(shared)),
+      context_(std::make_shared<asio::io_context>(1)),
+      acceptor_(*context_) {}
+
+void Listener::listen(const tcp::endpoint& endpoint) {
+  acceptor_.open(endpoint.protocol());
+  acceptor_.set_option(asio::socket_base::reuse_address(true));
+  acceptor_.set_option(ReusePort(true));
+  acceptor_.bind(endpoint);
+  acceptor_.listen(asio::socket_base::max_listen_connections);
+}
+
+std::uint16_t Listener::port() const { return acceptor_.local_endpoint().port(); }
+
+void Listener::start(const std::string& name) {
+  asio::co_spawn(*context_, accept(this), asio::detached);
+  thread_ = std::thread([this] { run(); });
+  pthread_setname_np(thread_.native_handle(), name.c_str());
+}
+
+void Listener::drain() {
+  asio::post(*context_, [this] {
+    error_code ignored;
+    acceptor_.close(ignored);
+    for (Connection* connection : connections_) {
+      if (connection->is_idle) connection->socket.cancel(ignored);
+    }
+  });
+}
+
+void Listener::stop() {
+  context_->stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+asio::awaitable<void> Listener::accept(Listener* self) {
+  while (self->acceptor_.is_open()) {
+    auto [error, socket] = co_await self->acceptor_.async_accept(as_result);
+    if (error == asio::error::operation_aborted) co_return;
+    if (error) {
+      // Out of descriptors: wait until connections have closed.
+      asio::steady_timer pause(*self->context_, std::chrono::milliseconds(50));
+      co_await pause.async_wait(as_result);
+      continue;
+    }
+    if (self->shared_->connections >= self->shared_->options.connections_max) {
+      self->refuse(std::move(socket));
+      continue;
+    }
+    error_code ignored;
+    socket.set_option(tcp::no_delay(true), ignored);
+    const auto connection =
+        std::make_shared<Connection>(self->shared_, self->context_, std::move(socket));
+    asio::co_spawn(*self->context_, serve_connection(connection, &self->connections_),
+                   asio::detached);
+  }
+}
+
+// Says why in one write that never waits: whoever floods us gets no thread and no memory.
+void Listener::refuse(tcp::socket socket) {
+  shared_->metrics.refused.add();
+  const Response response = too_many_connections(*shared_);
+  const std::string text = fmt::format(
+      "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
+      "Content-Type: {}\r\nContent-Length: {}\r\n\r\n{}",
+      response.content_type, response.body.size(), response.body);
+  error_code ignored;
+  socket.non_blocking(true, ignored);
+  socket.write_some(asio::buffer(text), ignored);
+  socket.shutdown(tcp::socket::shutdown_send, ignored);
+}
+
+void Listener::run() {
+  while (!context_->stopped()) {
+    try {
+      context_->run();
+    } catch (const std::exception& error) {
+      log(LogLevel::error, "http: a connection failed", {{"reason", error.what()}});
+    }
+  }
+}
+
+}  // namespace millrace::http
