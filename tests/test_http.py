@@ -167,6 +167,31 @@ def test_paths_are_compared_decoded_and_queries_do_not_matter(start):
     assert server.get("/../etc/passwd").status == 404
 
 
+def test_scripts_of_allowed_origins_may_send(start):
+    ours, theirs = {"Origin": "https://example.com"}, {"Origin": "https://example.org"}
+    preflight = {"Access_Control_Request_Method": "POST",
+                 "Access_Control_Request_Headers": "content-type"}
+    server = start({"http.cors_origins": ["https://example.com"]})
+    asked = server.request("OPTIONS", "/logs", **ours, **preflight)
+    assert asked.status == 204
+    assert asked.headers["access-control-allow-origin"] == "https://example.com"
+    assert "POST" in asked.headers["access-control-allow-methods"]
+    assert "content-type" in asked.headers["access-control-allow-headers"].lower()
+    for status, body in [(202, body_of("/a")), (400, b"[")]:
+        answer = server.post(body, **ours)
+        assert answer.status == status
+        assert answer.headers["access-control-allow-origin"] == "https://example.com"
+        assert answer.headers["vary"] == "Origin"
+    for answer in [server.post(body_of("/a"), **theirs), server.post(body_of("/a")),
+                   server.request("OPTIONS", "/logs", **theirs, **preflight)]:
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+    server.stop()
+    server.configure({"http.cors_origins": ["*"]})
+    server.start()
+    answer = server.post(body_of("/a"), **theirs)
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
 def test_a_target_may_be_a_whole_url(start):
     with RawConnection(start().port) as raw:
         answer = raw.send(request_text("GET", "http://millrace.test/healthz")).read_response()

@@ -55,6 +55,10 @@ void add_http_keys(ConfigKeys& keys, AppConfig& config) {
                     "How long a connection may rest between requests.");
   keys.add_duration("http.write_timeout", http.write_timeout, {10ms, 1h},
                     "How long a client may take to read an answer.");
+  keys.add_text_list(
+      "http.cors_origins", http.cors_origins,
+      "Origins whose scripts in a browser may send (https://example.com; \"*\": all). "
+      "None: no CORS headers.");
   keys.add_text("admin.listen", config.admin_listen,
                 "Address and port of /metrics, /healthz and /readyz.", check_endpoint);
 }

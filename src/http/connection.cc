@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "base/log.h"
+#include "http/cross_origin.h"
 #include "http/decompress.h"
 #include "http/refusals.h"
 #include "http/request_checks.h"
@@ -82,6 +83,7 @@ struct Exchange {
   Request request;
   BodyShare share;
   std::optional<Response> answer;
+  Headers cross_origin;  // What the answer says besides.
   bool keeps_alive = false;
   bool is_head = false;
 };
@@ -145,6 +147,7 @@ asio::awaitable<error_code> write_response(ConnectionPtr connection, const Excha
   message.set(wire::field::date, http_date());
   if (!response.content_type.empty()) message.set(wire::field::content_type, response.content_type);
   for (const auto& [name, value] : response.headers) message.set(name, value);
+  for (const auto& [name, value] : exchange->cross_origin) message.set(name, value);
   message.keep_alive(exchange->keeps_alive);
   message.body() = response.body;
   message.prepare_payload();
@@ -262,6 +265,7 @@ asio::awaitable<error_code> read_request(ConnectionPtr connection, Parser* parse
     co_return exchange->answer ? error_code() : error;
   }
   copy_header(*parser, connection, exchange->request);
+  exchange->cross_origin = cross_origin_headers(exchange->request, shared.options.cors_origins);
   exchange->keeps_alive = parser->keep_alive() && !shared.is_draining;
   exchange->is_head = parser->get().method() == wire::verb::head;
   if (auto problem = framing_problem(exchange->request, parser->get().version() < 11)) {

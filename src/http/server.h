@@ -98,6 +98,8 @@ struct ServerOptions {
   // Bodies as received, of all connections: those with a length count from the header on, chunked
   // ones as they arrive. 503 with Retry-After beyond.
   std::size_t bodies_in_flight_bytes_max = 256 * 1024 * 1024;
+  // Browsers' scripts from these origins may read the answers ("*": from all). None: no CORS.
+  std::vector<std::string> cors_origins;
   std::chrono::milliseconds header_timeout{10'000};  // From its first byte on; 408 beyond.
   std::chrono::milliseconds body_timeout{30'000};    // For the whole body; 408 beyond.
   std::chrono::milliseconds idle_timeout{75'000};    // Between requests; closed beyond.

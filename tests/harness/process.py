@@ -194,11 +194,13 @@ class Millrace:
         """POSTs a batch. Bodies that are no bytes or text are sent as JSON."""
         if not isinstance(body, (bytes, str)):
             body = json.dumps(body)
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
         if content_type:
-            names["Content-Type"] = content_type
-        return exchange(self._url, "POST", path, body, names)
+            headers["Content-Type"] = content_type
+        return self.request("POST", path, body, **headers)
 
     def get(self, path, **headers):
-        return exchange(self._url, "GET", path, None,
-                        {name.replace("_", "-"): value for name, value in headers.items()})
+        return self.request("GET", path, **headers)
+
+    def request(self, method, path, body=None, **headers):
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        return exchange(self._url, method, path, body, names)
