@@ -16,7 +16,7 @@ build: dependencies ## Build the release binary: build/bin/millrace
 run: build ## Build, and start everything on 127.0.0.1:8080 with its data in ./data
 	@build/bin/millrace serve
 
-test: ## The gate: lint, release build, unit tests, ASan+UBSan, end to end
+test: ## The gate: lint, clang-tidy, release build, unit tests, ASan+UBSan, end to end
 	@tools/test.sh gate
 
 test-all: ## The gate, then TSan and the long crash runs

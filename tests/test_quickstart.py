@@ -85,3 +85,24 @@ def test_queries_read_the_tables_and_nothing_else(start):
                 "ATTACH '/tmp/escaped.db'"):
         done = run("query", "--data", server.data_dir, sql, check=False)
         assert done.returncode == 1 and "millrace: " in done.stderr, sql
+
+
+def test_a_damaged_rollup_stops_no_records(start):
+    server = start({"writer.flush_age": "100ms", "aggregate.interval": "50ms"})
+    server.post([{"ts": "2026-01-02T03:04:05Z", "path": "/before"}])
+    wait_until("the record is summed up", lambda: not differences(server.data_dir),
+               server.log_tail)
+    log = server.lake / "rollup_by_path/_delta_log"
+    last = max(log.glob("*.json"))
+    good = last.read_text()
+    server.stop()
+    last.write_text("nonsense\n")
+    server.start()
+    assert server.post([{"ts": "2026-01-02T03:04:05Z", "path": "/meanwhile"}]).status == 202
+    wait_until("the damage is said", lambda: last.name in server.log_tail(), server.log_tail)
+    wait_until("the record is in the table",
+               lambda: server.metric("millrace_writer_records_total") == 1, server.log_tail)
+    assert len(read_everywhere(server.access_logs)) == 2
+    assert server.is_running() and server.is_ready()
+    last.write_text(good)
+    wait_until("the rollup goes on", lambda: not differences(server.data_dir), server.log_tail)

@@ -37,6 +37,7 @@ case ${1:-} in
     step dependencies tools/install_dependencies.sh
     step "release build, unit tests" unit
     step "formatting and lint" tools/lint.sh
+    step "clang-tidy" tools/tidy.sh
     step "ASan+UBSan unit tests" sanitized asan
     step "end to end" end_to_end
     if [ "$1" = all ]; then

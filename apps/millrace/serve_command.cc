@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <utility>
 
 #include "app_config.h"
 #include "base/posix_file.h"
@@ -133,7 +134,7 @@ class ServeProcess {
     const auto give_up_at = clock_.monotonic_now() + config_.shutdown_grace;
     MR_TRY(writer_->run_once(0ms));
     while (true) {
-      const auto drained = writer_->drain();
+      auto drained = writer_->drain();
       if (drained || clock_.monotonic_now() > give_up_at) return drained;
       MR_TRY(writer_->run_once(100ms));
     }
@@ -144,14 +145,17 @@ class ServeProcess {
     return 0ms;
   }
 
+  // Whatever is wrong with a rollup, records are taken and stored meanwhile.
   Result<std::chrono::milliseconds> aggregate() {
     const auto done = aggregator_->run_once();
-    const bool is_final = !done && (done.error().code == Errc::invalid_argument ||
-                                    done.error().code == Errc::corrupt);
-    if (is_final) return tl::unexpected(done.error());
-    if (!done) {
-      log(LogLevel::warn, "rollup: a run failed; trying again", {{"reason", done.error().message}});
-    } else if (done->files_folded > 0) {
+    const std::string failure = done ? "" : done.error().message;
+    const bool is_news = failure != std::exchange(aggregate_failure_, failure);
+    if (!done && is_news) {
+      log(LogLevel::error, "rollup: a run failed; trying again", {{"reason", failure}});
+    } else if (done && is_news) {
+      log(LogLevel::info, "rollup: works again");
+    }
+    if (done && done->files_folded > 0) {
       log(LogLevel::info, "rollup: folded new files in",
           {{"files", done->files_folded}, {"summaries", done->summaries_written}});
     }
@@ -167,6 +171,7 @@ class ServeProcess {
   std::unique_ptr<sql::Engine> engine_;
   std::unique_ptr<writer::Writer> writer_;
   std::unique_ptr<rollup::Aggregator> aggregator_;
+  std::string aggregate_failure_;  // Of the last run; for its thread.
   std::unique_ptr<ingest::IngestService> ingest_;
   std::unique_ptr<ingest::AdminService> admin_;
   std::unique_ptr<http::Server> server_;

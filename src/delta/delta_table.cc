@@ -73,8 +73,7 @@ Result<void> DeltaTable::create(const columnar::TableSchema& schema) {
       .configuration = {},
       .created_ms =
           std::chrono::floor<std::chrono::milliseconds>(clock_->now()).time_since_epoch().count()};
-  const auto put =
-      store_->put_if_absent(entry_key(Version(0)), encode_log_entry(entry, clock_->now()));
+  auto put = store_->put_if_absent(entry_key(Version(0)), encode_log_entry(entry, clock_->now()));
   if (put || put.error().code == Errc::already_exists) return {};
   return put;
 }

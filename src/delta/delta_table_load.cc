@@ -182,7 +182,7 @@ Result<void> DeltaTable::write_checkpoint() const {
                                            tombstone.file.size_bytes, tombstone.removed, ""));
   }
   MR_TRY_ASSIGN(auto object, store_->create(checkpoint_key(snapshot_.version)));
-  const auto written = columnar::write_checkpoint_file(rows, *object);
+  auto written = columnar::write_checkpoint_file(rows, *object);
   // Another writer may have made the checkpoint of this version: its content is the same.
   if (!written && written.error().code != Errc::already_exists) return written;
   const std::size_t actions = 2 + rows.transactions.size() + rows.adds.size() + rows.removes.size();

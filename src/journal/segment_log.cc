@@ -228,7 +228,7 @@ Result<void> SegmentLog::write(const std::string& bytes) {
 Result<void> SegmentLog::probe() {
   constexpr std::size_t probe_bytes = 64 * 1024;
   const std::string name = "probe";
-  const auto written = [&]() -> Result<void> {
+  auto written = [&]() -> Result<void> {
     MR_TRY_ASSIGN(auto file, files_.create(name));
     MR_TRY(file->append(std::string(probe_bytes, '\0')));
     return file->sync();
