@@ -248,7 +248,7 @@ Result<void> LocalStore::make_durable(std::string_view prefix) {
 }
 
 Result<std::string> LocalStore::local_path(std::string_view key) {
-  MR_TRY_ASSIGN(const std::string path, path_of(key));
+  MR_TRY_ASSIGN(std::string path, path_of(key));
   MR_TRY(head(key));
   return path;
 }
