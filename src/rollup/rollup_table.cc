@@ -251,7 +251,7 @@ Result<std::vector<std::string>> RollupTable::local_paths(const std::string& roo
                                                           const std::vector<std::string>& paths) {
   std::vector<std::string> result;
   for (const std::string& path : paths) {
-    MR_TRY_ASSIGN(std::string local, lake_->local_path(root + '/' + path));
+    MR_TRY_ASSIGN(std::string local, lake_->local_path(fmt::format("{}/{}", root, path)));
     result.push_back(std::move(local));
   }
   return result;

@@ -44,16 +44,16 @@ Result<std::unique_ptr<Writer>> Writer::open(WriterOptions options, store::Objec
                 DeltaTable::open_or_create(lake, clock, access_logs_root, access_logs_schema()));
   MR_TRY_ASSIGN(auto dead_letters,
                 DeltaTable::open_or_create(lake, clock, dead_letters_root, dead_letters_schema()));
-  std::unique_ptr<Writer> writer(new Writer(std::move(options), lake, clock, registry,
-                                            std::move(access_logs), std::move(dead_letters)));
+  std::unique_ptr<Writer> writer(
+      new Writer(options, lake, clock, registry, std::move(access_logs), std::move(dead_letters)));
   MR_TRY_ASSIGN(writer->consumer_, make_consumer(*writer));
   return writer;
 }
 
-Writer::Writer(WriterOptions options, store::ObjectStore& lake, const Clock& clock,
+Writer::Writer(const WriterOptions& options, store::ObjectStore& lake, const Clock& clock,
                MetricsRegistry& registry, delta::DeltaTable access_logs,
                delta::DeltaTable dead_letters)
-    : options_(std::move(options)),
+    : options_(options),
       clock_(&clock),
       metrics_(registry),
       access_logs_(std::move(access_logs)),
@@ -74,7 +74,7 @@ Result<void> Writer::run_once(milliseconds timeout) {
     update_gauges();
     return {};
   }
-  const auto outcome = work(timeout);
+  auto outcome = work(timeout);
   note_outcome(outcome);
   update_gauges();
   if (!outcome && may_pass(outcome.error().code)) return {};

@@ -82,7 +82,7 @@ class Writer final : private journal::Consumer::Listener {
   };
   using Start = std::optional<std::int64_t> PartitionState::*;
 
-  Writer(WriterOptions options, store::ObjectStore& lake, const Clock& clock,
+  Writer(const WriterOptions& options, store::ObjectStore& lake, const Clock& clock,
          MetricsRegistry& registry, delta::DeltaTable access_logs, delta::DeltaTable dead_letters);
 
   Result<std::vector<std::optional<journal::Offset>>> on_assigned(
