@@ -15,10 +15,10 @@
 #include "base/time_text.h"
 #include "columnar/testing/read_rows.h"
 #include "delta/delta_table.h"
+#include "journal/testing/scripted_journal.h"
 #include "record/batch.h"
 #include "record/canonical.h"
 #include "store/testing/memory_store.h"
-#include "writer/testing/scripted_journal.h"
 #include "writer/writer.h"
 
 namespace millrace::writer {
@@ -29,14 +29,14 @@ inline constexpr journal::Partition second_partition{1};
 // A writer and the consumer that a test steers it by.
 struct RunningWriter {
   std::unique_ptr<Writer> writer;
-  ScriptedConsumer* consumer = nullptr;  // Owned by the writer.
+  journal::ScriptedConsumer* consumer = nullptr;  // Owned by the writer.
 };
 
 // A lake, a journal and a clock for tests, with the words they are written in.
 class WriterWorld {
  public:
   store::MemoryStore memory;
-  ScriptedJournal journal;
+  journal::ScriptedJournal journal;
   ManualClock clock{parse_rfc3339("2026-11-24T12:00:00Z").value()};
   MetricsRegistry registry;
   WriterOptions options;
@@ -74,7 +74,7 @@ class WriterWorld {
     RunningWriter running;
     const ConsumerFactory factory =
         [&](journal::Consumer::Listener& listener) -> Result<std::unique_ptr<journal::Consumer>> {
-      auto consumer = std::make_unique<ScriptedConsumer>(journal, listener, entries_max);
+      auto consumer = std::make_unique<journal::ScriptedConsumer>(journal, listener, entries_max);
       consumer->assign(partitions);
       running.consumer = consumer.get();
       return consumer;
