@@ -177,9 +177,12 @@ class Millrace:
             return ""
         return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
 
+    def metrics_text(self):
+        return exchange(self._admin_url, "GET", "/metrics").text
+
     def metric(self, name, **labels):
         """The sum of a metric's samples that carry `labels`; None if there is none."""
-        body = exchange(self._admin_url, "GET", "/metrics").text
+        body = self.metrics_text()
         total = None
         for line in body.splitlines():
             found = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
