@@ -168,3 +168,14 @@ def test_a_reader_that_goes_away_is_no_crash(data_dir):
                           "'SELECT * FROM range(3000000)' | head -n 2", shell=True,
                           capture_output=True, timeout=HANG_SECONDS)
     assert done.stdout == b"range\r\n0\r\n" and b"unexpected" not in done.stderr
+
+
+def test_a_damaged_table_is_left_out_with_a_warning(start):
+    server = start()
+    server.post([{"ts": 1767323045, "path": "/a"}])
+    server.stop()
+    last = max((server.lake / "rollup_by_path/_delta_log").glob("*.json"))
+    last.write_text("nonsense\n")
+    done = run("query", "--data", server.data_dir, "--format", "csv", "SELECT path FROM access_logs")
+    assert done.stdout.split() == ["path", "/a"]
+    assert "warning: the table rollup_by_path is left out" in done.stderr and last.name in done.stderr

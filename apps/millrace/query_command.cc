@@ -26,7 +26,11 @@ Result<std::unique_ptr<sql::Engine>> open_lake(const std::string& data_directory
       (std::filesystem::temp_directory_path() / fmt::format("millrace-query-{}", getpid()))
           .string();
   MR_TRY_ASSIGN(auto engine, sql::Engine::open(engine_options));
-  MR_TRY(query::create_views(*engine, **lake, SystemClock()));
+  MR_TRY_ASSIGN(const auto unreadable, query::create_views(*engine, **lake, SystemClock()));
+  for (const auto& table : unreadable) {
+    fmt::print(stderr, "millrace: warning: the table {} is left out: {}\n", table.name,
+               table.error.message);
+  }
   MR_TRY(engine->lock_down({lake_directory}));
   return engine;
 }

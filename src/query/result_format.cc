@@ -15,22 +15,25 @@ using sql::ResultColumn;
 using sql::ResultRow;
 using sql::ValueKind;
 
-// How wide text is on a terminal, about: a column for each character.
+// How many columns of a terminal text takes, as fmt counts them when it pads.
 std::size_t width_of(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-  }));
+  return 2 * text.size() - fmt::formatted_size("{:{}}", text, text.size());
 }
 
-// Control characters would move the terminal's cursor.
+// Control characters would move the terminal's cursor, or worse: logs hold what strangers sent.
 std::string printable(std::string_view text) {
   std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7F)
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : '\0');
+    if (byte < 0x20 || byte == 0x7F) {
       out += fmt::format("\\x{:02X}", byte);
-    else
-      out += c;
+    } else if (byte == 0xC2 && next >= 0x80 && next < 0xA0) {  // U+0080 to U+009F.
+      out += fmt::format("\\x{:02X}", next);
+      ++i;
+    } else {
+      out += text[i];
+    }
   }
   return out;
 }
@@ -44,18 +47,28 @@ class TableSink final : public FormattedSink {
     for (const ResultColumn& column : columns) widths_.push_back(width_of(column.name));
   }
 
-  // Widths are known once all rows are: a table is for results that a person reads.
   bool row(const ResultRow& row) override {
     std::vector<std::string> cells;
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      cells.push_back(row[i] ? printable(*row[i]) : "NULL");
-      widths_[i] = std::max(widths_[i], width_of(cells.back()));
+    for (const auto& value : row) cells.push_back(value ? printable(*value) : "NULL");
+    ++count_;
+    if (is_header_out_) return output_(line(cells, true));
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      widths_[i] = std::max(widths_[i], width_of(cells[i]));
     }
     rows_.push_back(std::move(cells));
-    return true;
+    return rows_.size() < measured_rows_max || flush();
   }
 
   void finish() override {
+    if (!is_header_out_) flush();
+    output_(fmt::format("({} row{})\n", count_, count_ == 1 ? "" : "s"));
+  }
+
+ private:
+  // The widths of the columns follow from the first rows, so that a result of any size fits.
+  static constexpr std::size_t measured_rows_max = 1000;
+
+  bool flush() {
     std::vector<std::string> names;
     for (const ResultColumn& column : columns_) names.push_back(column.name);
     std::string text = line(names, false);
@@ -64,18 +77,18 @@ class TableSink final : public FormattedSink {
     }
     text += '\n';
     for (const auto& cells : rows_) text += line(cells, true);
-    text += fmt::format("({} row{})\n", rows_.size(), rows_.size() == 1 ? "" : "s");
-    output_(text);
+    rows_.clear();
+    is_header_out_ = true;
+    return output_(text);
   }
 
- private:
   std::string line(const std::vector<std::string>& cells, bool aligns_numbers) const {
     std::string text;
     for (std::size_t i = 0; i < cells.size(); ++i) {
-      const std::string padding(widths_[i] - width_of(cells[i]), ' ');
       const bool is_right = aligns_numbers && columns_[i].kind == ValueKind::number;
       if (i > 0) text += "  ";
-      text += is_right ? padding + cells[i] : cells[i] + padding;
+      text += is_right ? fmt::format("{:>{}}", cells[i], widths_[i])
+                       : fmt::format("{:<{}}", cells[i], widths_[i]);
     }
     while (!text.empty() && text.back() == ' ') text.pop_back();
     return text += '\n';
@@ -84,7 +97,9 @@ class TableSink final : public FormattedSink {
   TextOutput output_;
   std::vector<ResultColumn> columns_;
   std::vector<std::size_t> widths_;
-  std::vector<std::vector<std::string>> rows_;
+  std::vector<std::vector<std::string>> rows_;  // Not written yet.
+  std::size_t count_ = 0;
+  bool is_header_out_ = false;
 };
 
 class CsvSink final : public FormattedSink {

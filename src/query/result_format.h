@@ -20,7 +20,8 @@ Result<ResultFormat> parse_result_format(std::string_view text);
 using TextOutput = std::function<bool(std::string_view)>;
 
 // A sink that writes a result in a format:
-//   table   aligned columns for people; NULL as "NULL"
+//   table   columns for people, as wide as the first 1,000 rows need; NULL as "NULL", control
+//           characters as "\x1B"
 //   csv     RFC 4180 with a header row; NULL as nothing, an empty text as ""
 //   json    one array of objects
 //   ndjson  one object per line

@@ -41,5 +41,39 @@ TEST(ResultFormat, WritesEachFormat) {
   EXPECT_EQ(formatted(ResultFormat::ndjson, false), "");
 }
 
+TEST(ResultFormat, KeepsTableColumnsAlignedAndTheTerminalSafe) {
+  std::string text;
+  const auto sink = format_result(ResultFormat::table, [&text](std::string_view piece) {
+    text += piece;
+    return true;
+  });
+  sink->columns({{"path", sql::ValueKind::text}, {"n", sql::ValueKind::number}});
+  sink->row({"/日本", "1"});
+  sink->row({"/é", "20"});
+  sink->row({"\x1b\u009b2J", "3"});
+  sink->row({"\xff\xc3", "4"});
+  sink->finish();
+  EXPECT_EQ(text,
+            "path        n\n"
+            "----------  --\n"
+            "/日本        1\n"
+            "/é          20\n"
+            "\\x1B\\x9B2J   3\n"
+            "\xff\xc3           4\n"
+            "(4 rows)\n");
+}
+
+TEST(ResultFormat, StreamsATableOnceItsColumnsAreMeasured) {
+  std::size_t pieces = 0;
+  const auto sink = format_result(ResultFormat::table, [&pieces](std::string_view) {
+    ++pieces;
+    return pieces < 3;
+  });
+  sink->columns({{"n", sql::ValueKind::number}});
+  for (int i = 0; i < 1001; ++i) EXPECT_TRUE(sink->row({"1"}));
+  EXPECT_EQ(pieces, 2U);
+  EXPECT_FALSE(sink->row({"longer than the column"})) << "the output wants no more";
+}
+
 }  // namespace
 }  // namespace millrace::query

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
@@ -40,6 +41,59 @@ Result<std::set<std::string>> find_tables(store::ObjectStore& lake) {
   return names;
 }
 
+struct DataFile {
+  std::string local_path;
+  const delta::AddFile* file;
+};
+
+bool is_plain(std::string_view text) {
+  return !text.empty() && text.find_first_not_of(
+                              "0123456789abcdefghijklmnopqrstuvwxyz"
+                              "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_.") == std::string_view::npos;
+}
+
+// Whether the folders that a file lies in say its partition values, and nothing else: then DuckDB
+// takes them from the path, and passes over files of other partitions without opening them.
+bool has_values_in_path(const columnar::TableSchema& schema, const DataFile& data) {
+  const std::string& path = data.file->path;
+  std::string folders;
+  for (const std::string& name : schema.partition_columns) {
+    const auto value = data.file->partition_values.find(name);
+    if (value == data.file->partition_values.end() || !value->second || !is_plain(*value->second)) {
+      return false;
+    }
+    folders += fmt::format("{}={}/", name, *value->second);
+  }
+  const std::string_view above =
+      std::string_view(data.local_path).substr(0, data.local_path.size() - path.size());
+  const std::string_view name =
+      std::string_view(path).substr(std::min(folders.size(), path.size()));
+  return data.local_path.ends_with(path) && path.starts_with(folders) &&
+         above.find('=') == std::string_view::npos && name.find_first_of("/=") == std::string::npos;
+}
+
+// Files may lack columns that the table was given later.
+std::string read_files(const std::vector<std::string>& paths, const std::string& options) {
+  return fmt::format("read_parquet({}, union_by_name = true, {})", sql::quote_list(paths), options);
+}
+
+std::string select_by_path(const columnar::TableSchema& schema,
+                           const std::vector<DataFile>& files) {
+  std::string types;
+  for (const Column& column : schema.columns) {
+    if (!schema.is_partition_column(column.name)) continue;
+    types += fmt::format("{}{}: {}", types.empty() ? "" : ", ", sql::quote_text(column.name),
+                         sql_type(column.type));
+  }
+  std::vector<std::string> paths;
+  for (const DataFile& data : files) paths.push_back(data.local_path);
+  return "SELECT * FROM " +
+         read_files(paths,
+                    types.empty()
+                        ? "hive_partitioning = false"
+                        : fmt::format("hive_partitioning = true, hive_types = {{{}}}", types));
+}
+
 // A literal of a partition value: what the log says, whatever the file is called.
 std::string partition_literal(const std::optional<std::string>& value, ColumnType type) {
   // The protocol writes null as an empty text too.
@@ -47,62 +101,82 @@ std::string partition_literal(const std::optional<std::string>& value, ColumnTyp
   return fmt::format("CAST({} AS {})", sql::quote_text(*value), sql_type(type));
 }
 
-std::string empty_select(const columnar::TableSchema& schema) {
-  std::string columns;
-  for (const Column& column : schema.columns) {
-    if (!columns.empty()) columns += ", ";
-    columns += fmt::format("CAST(NULL AS {}) AS {}", sql_type(column.type),
-                           sql::quote_identifier(column.name));
-  }
-  return fmt::format("SELECT {} WHERE false", columns);
-}
-
-// Reads files of one partition. A column that older files lack is null in them.
-std::string partition_select(const columnar::TableSchema& schema, const PartitionValues& values,
-                             const std::vector<std::string>& paths) {
-  std::string columns;
-  for (const Column& column : schema.columns) {
-    if (!columns.empty()) columns += ", ";
-    const std::string name = sql::quote_identifier(column.name);
-    const auto value = values.find(column.name);
-    if (schema.is_partition_column(column.name) && value != values.end()) {
-      columns += fmt::format("{} AS {}", partition_literal(value->second, column.type), name);
-    } else {
-      columns += name;
-    }
-  }
-  return fmt::format("SELECT {} FROM read_parquet({}, hive_partitioning = false)", columns,
-                     sql::quote_list(paths));
-}
-
-Result<std::string> table_select(store::ObjectStore& lake, const delta::DeltaTable& table) {
-  const delta::Snapshot& snapshot = table.snapshot();
+std::string select_by_log(const columnar::TableSchema& schema, const std::vector<DataFile>& files) {
   std::map<PartitionValues, std::vector<std::string>> partitions;
-  for (const auto& [path, file] : snapshot.files) {
-    MR_TRY_ASSIGN(std::string local, lake.local_path(table.root() + '/' + path));
-    partitions[file.partition_values].push_back(std::move(local));
+  for (const DataFile& data : files) {
+    partitions[data.file->partition_values].push_back(data.local_path);
   }
-  if (partitions.empty()) return empty_select(snapshot.schema);
   std::string select;
   for (const auto& [values, paths] : partitions) {
-    if (!select.empty()) select += "\nUNION ALL ";
-    select += partition_select(snapshot.schema, values, paths);
+    std::string literals;
+    for (const Column& column : schema.columns) {
+      const auto value = values.find(column.name);
+      if (!schema.is_partition_column(column.name) || value == values.end()) continue;
+      literals += fmt::format(", {} AS {}", partition_literal(value->second, column.type),
+                              sql::quote_identifier(column.name));
+    }
+    select += fmt::format("{}SELECT COLUMNS(c -> c NOT IN {}){} FROM {}",
+                          select.empty() ? "" : "\nUNION ALL BY NAME ",
+                          sql::quote_list(schema.partition_columns), literals,
+                          read_files(paths, "hive_partitioning = false"));
   }
   return select;
 }
 
+Result<std::string> table_select(store::ObjectStore& lake, const Clock& clock,
+                                 const std::string& root) {
+  MR_TRY_ASSIGN(const auto table, delta::DeltaTable::open(lake, clock, root));
+  const delta::Snapshot& snapshot = table.snapshot();
+  const columnar::TableSchema& schema = snapshot.schema;
+  std::vector<DataFile> files;
+  for (const auto& [path, file] : snapshot.files) {
+    auto local = lake.local_path(table.root() + '/' + path);
+    if (!local && local.error().code == Errc::not_found) {
+      return fail(Errc::not_found,
+                  fmt::format("the table {} has lost a file since version {} was read: {} (if a "
+                              "vacuum ran just now, try again)",
+                              table.root(), snapshot.version.value(), path));
+    }
+    if (!local) return tl::unexpected(local.error());
+    files.push_back({*std::move(local), &file});
+  }
+  std::string names;
+  std::string typed;
+  for (const Column& column : schema.columns) {
+    const std::string name = sql::quote_identifier(column.name);
+    names += (names.empty() ? "" : ", ") + name;
+    typed += fmt::format("{}CAST(NULL AS {}) AS {}", typed.empty() ? "" : ", ",
+                         sql_type(column.type), name);
+  }
+  // The columns and types of the log, with no rows: a table without files has them too, and a
+  // column that no file has yet is null.
+  const std::string none = fmt::format("SELECT {} WHERE false", typed);
+  if (files.empty()) return none;
+  const bool is_by_path = std::all_of(files.begin(), files.end(), [&](const DataFile& data) {
+    return has_values_in_path(schema, data);
+  });
+  return fmt::format("SELECT {} FROM ({}\nUNION ALL BY NAME {})", names, none,
+                     is_by_path ? select_by_path(schema, files) : select_by_log(schema, files));
+}
+
 }  // namespace
 
-Result<std::vector<std::string>> create_views(sql::Engine& engine, store::ObjectStore& lake,
-                                              const Clock& clock) {
+Result<std::vector<UnreadableTable>> create_views(sql::Engine& engine, store::ObjectStore& lake,
+                                                  const Clock& clock) {
+  // A view reads the files' footers when it is made and again in each query.
+  MR_TRY(engine.execute("SET parquet_metadata_cache = true"));
   MR_TRY_ASSIGN(const auto names, find_tables(lake));
+  std::vector<UnreadableTable> unreadable;
   for (const std::string& name : names) {
-    MR_TRY_ASSIGN(const auto table, delta::DeltaTable::open(lake, clock, name));
-    MR_TRY_ASSIGN(const std::string select, table_select(lake, table));
+    auto select = table_select(lake, clock, name);
+    if (!select) {
+      unreadable.push_back({name, std::move(select).error()});
+      continue;
+    }
     MR_TRY(engine.execute(
-        fmt::format("CREATE OR REPLACE VIEW {} AS {}", sql::quote_identifier(name), select)));
+        fmt::format("CREATE OR REPLACE VIEW {} AS {}", sql::quote_identifier(name), *select)));
   }
-  return std::vector<std::string>(names.begin(), names.end());
+  return unreadable;
 }
 
 }  // namespace millrace::query
