@@ -4,7 +4,9 @@ With MILLRACE_WRITE_EXPECTED=1 the expected rows are written anew: read them bef
 """
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -179,3 +181,25 @@ def test_a_damaged_table_is_left_out_with_a_warning(start):
     done = run("query", "--data", server.data_dir, "--format", "csv", "SELECT path FROM access_logs")
     assert done.stdout.split() == ["path", "/a"]
     assert "warning: the table rollup_by_path is left out" in done.stderr and last.name in done.stderr
+
+
+ENDLESS = "SELECT count(*) FROM range(10000000000) a, range(1000) b WHERE a.range % 7 = b.range % 11"
+
+
+def test_a_query_ends_at_its_time_limit(data_dir):
+    done = run("query", "--data", data_dir, "--timeout", "200ms", ENDLESS, check=False)
+    assert done.returncode == 1 and "took longer than 200ms" in done.stderr
+    assert run("query", "--data", data_dir, "--timeout", "soon", "SELECT 1", check=False).returncode == 2
+
+
+def test_ctrl_c_ends_a_query(data_dir):
+    process = subprocess.Popen([BINARY, "query", "--data", data_dir, ENDLESS], stderr=subprocess.PIPE)
+    wait_until("it listens for the signal", lambda: blocks_interrupt(process.pid))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(HANG_SECONDS) == 130
+    assert process.stderr.read() == b""
+
+
+def blocks_interrupt(pid):
+    blocked = re.search(r"^SigBlk:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return int(blocked[1], 16) & 1 << signal.SIGINT - 1

@@ -1,12 +1,18 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
+#include <optional>
+#include <thread>
 
 #include "base/units.h"
 #include "commands.h"
 #include "lake_query.h"
+#include "signals.h"
 
 namespace millrace::apps {
 
@@ -42,7 +48,44 @@ struct QueryArguments {
   std::string format = "table";
   std::string sql;
   std::string memory = "1GiB";
+  std::string timeout{};
   int threads = 2;
+};
+
+// As a shell reports a process that Ctrl-C ended.
+constexpr int exit_interrupted = 130;
+
+// Ends a query at its time limit, or when somebody wants the process to stop.
+class QueryWatch {
+ public:
+  QueryWatch(sql::Engine& engine, std::optional<std::chrono::milliseconds> timeout)
+      : thread_([this, &engine, timeout](const std::stop_token& done) {
+          run(engine, timeout, done);
+        }) {}
+
+  bool was_stopped() const { return was_stopped_; }
+  bool was_late() const { return was_late_; }
+
+ private:
+  void run(sql::Engine& engine, std::optional<std::chrono::milliseconds> timeout,
+           const std::stop_token& done) {
+    const auto start = std::chrono::steady_clock::now();
+    while (!done.stop_requested() && !was_stopped_ && !was_late_) {
+      was_stopped_ = wait_for_stop_signal(std::chrono::milliseconds(10));
+      was_late_ = timeout && std::chrono::steady_clock::now() - start > *timeout;
+    }
+    if (done.stop_requested()) return;
+    engine.interrupt();
+    // The query may wait for whoever reads its output.
+    for (int i = 0; i < 100 && !done.stop_requested(); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    if (!done.stop_requested()) std::_Exit(was_stopped_ ? exit_interrupted : exit_failed);
+  }
+
+  std::atomic<bool> was_stopped_{false};
+  std::atomic<bool> was_late_{false};
+  std::jthread thread_;  // Joined first.
 };
 
 int query(const QueryArguments& arguments) {
@@ -50,13 +93,25 @@ int query(const QueryArguments& arguments) {
   if (!format) return complain("--format: " + format.error().message, exit_usage);
   const auto memory = parse_size(arguments.memory);
   if (!memory) return complain("--memory: " + memory.error().message, exit_usage);
+  std::optional<std::chrono::milliseconds> timeout;
+  if (!arguments.timeout.empty()) {
+    const auto parsed = parse_duration(arguments.timeout);
+    if (!parsed) return complain("--timeout: " + parsed.error().message, exit_usage);
+    timeout = *parsed;
+  }
+  block_stop_signals();
   const auto engine = open_lake(arguments.data_directory,
                                 {.memory_bytes_max = *memory, .threads = arguments.threads});
   if (!engine) return complain(engine.error().message);
   const auto sink = query::format_result(*format, [](std::string_view text) {
     return std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
   });
+  QueryWatch watch(**engine, timeout);
   const auto done = (*engine)->query(arguments.sql, *sink);
+  if (watch.was_stopped()) return exit_interrupted;
+  if (watch.was_late()) {
+    return complain(fmt::format("the query took longer than {} (--timeout)", arguments.timeout));
+  }
   if (!done) return complain(done.error().message);
   sink->finish();
   return std::fflush(stdout) == 0 ? 0 : exit_failed;
@@ -74,6 +129,7 @@ void add_query_command(CLI::App& program, int& exit_code) {
       ->capture_default_str();
   command->add_option("--memory", arguments->memory, "Memory limit; what needs more goes to disk")
       ->capture_default_str();
+  command->add_option("--timeout", arguments->timeout, "Give up after this long, such as 30s");
   command->add_option("--threads", arguments->threads, "Threads")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();

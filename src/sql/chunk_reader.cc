@@ -23,6 +23,13 @@ std::string huge_text(const duckdb_hugeint& value) {
   return fmt::format("{}", static_cast<Wide>(bits));
 }
 
+std::string date_text(std::int32_t days) {
+  // DuckDB's infinities.
+  if (days == INT32_MAX) return "infinity";
+  if (days == -INT32_MAX) return "-infinity";
+  return to_iso_date(Day(std::chrono::days(days)));
+}
+
 std::string timestamp_text(std::int64_t microseconds) {
   // DuckDB's infinities.
   if (microseconds == INT64_MAX) return "infinity";
@@ -52,8 +59,7 @@ std::string text_of(duckdb_type type, const void* data, std::size_t row) {
     case DUCKDB_TYPE_FLOAT: return fmt::format("{}", value_at<float>(data, row));
     case DUCKDB_TYPE_DOUBLE: return fmt::format("{}", value_at<double>(data, row));
     case DUCKDB_TYPE_VARCHAR: return string_text(value_at<duckdb_string_t>(data, row));
-    case DUCKDB_TYPE_DATE:
-      return to_iso_date(Day(std::chrono::days(value_at<duckdb_date>(data, row).days)));
+    case DUCKDB_TYPE_DATE: return date_text(value_at<duckdb_date>(data, row).days);
     case DUCKDB_TYPE_TIMESTAMP:
     case DUCKDB_TYPE_TIMESTAMP_TZ:
       return timestamp_text(value_at<duckdb_timestamp>(data, row).micros);

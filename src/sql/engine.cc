@@ -70,11 +70,12 @@ class DuckEngine final : public Engine {
     const auto set = [&config](const char* name, const std::string& value) {
       return duckdb_set_config(config.get(), name, value.c_str()) == DuckDBSuccess;
     };
-    const bool is_set =
-        set("autoinstall_known_extensions", "false") && set("autoload_known_extensions", "false") &&
-        set("memory_limit", fmt::format("{}B", options.memory_bytes_max)) &&
-        set("threads", std::to_string(options.threads)) &&
-        (options.temporary_directory.empty() || set("temp_directory", options.temporary_directory));
+    const bool is_set = set("autoinstall_known_extensions", "false") &&
+                        set("autoload_known_extensions", "false") &&
+                        set("memory_limit", fmt::format("{}B", options.memory_bytes_max)) &&
+                        set("threads", std::to_string(options.threads)) &&
+                        // Its own default would be a folder in the working directory.
+                        set("temp_directory", options.temporary_directory);
     if (!is_set) return fail(Errc::invalid_argument, "DuckDB does not take its configuration");
     char* message = nullptr;
     if (duckdb_open_ext(nullptr, &database_, config.get(), &message) != DuckDBSuccess) {
@@ -148,11 +149,7 @@ class DuckEngine final : public Engine {
       columns.push_back({column_name(first, column),
                          conversion.is_json ? ValueKind::json : ChunkReader::kind_of(type)});
     }
-    std::string inner = sql;
-    while (!inner.empty() &&
-           (inner.back() == ';' || std::isspace(static_cast<unsigned char>(inner.back())))) {
-      inner.pop_back();
-    }
+    const std::string inner = nestable(sql);
     const std::string outer =
         fmt::format("SELECT {} FROM (\n{}\n) AS result({})", list, inner, names);
     OwnedStatement statement;
@@ -160,6 +157,22 @@ class DuckEngine final : public Engine {
       return failure_of(duckdb_prepare_error(statement.get()));
     }
     return stream(statement.get(), std::move(columns), sink);
+  }
+
+  // The statement without its end, so that another can hold it.
+  std::string nestable(const std::string& sql) {
+    std::string inner = sql;
+    while (!inner.empty() &&
+           (inner.back() == ';' || std::isspace(static_cast<unsigned char>(inner.back())))) {
+      inner.pop_back();
+    }
+    if (inner.find(';') == std::string::npos) return inner;
+    // A comment may follow the end: only DuckDB knows whether that is one.
+    RowCollector collector;
+    const auto written =
+        run(fmt::format("SELECT json_deserialize_sql(json_serialize_sql({}))", quote_text(sql)),
+            collector);
+    return written && collector.rows.at(0).at(0) ? *collector.rows[0][0] : inner;
   }
 
   static std::string column_name(duckdb_prepared_statement statement, idx_t column) {

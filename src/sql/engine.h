@@ -15,7 +15,7 @@ namespace millrace::sql {
 struct EngineOptions {
   std::uint64_t memory_bytes_max = 1UL << 30;
   int threads = 2;
-  // Where sorts and groupings go that memory does not hold; created when needed.
+  // Where sorts and groupings go that memory does not hold; created when needed. Empty: nowhere.
   std::string temporary_directory{};
 };
 
@@ -24,7 +24,7 @@ enum class ValueKind : std::uint8_t {
   text,
   number,   // By JSON's grammar, but for "nan", "inf" and "-inf".
   boolean,  // "true", "false".
-  time,     // RFC 3339, or a date "2026-11-24".
+  time,     // RFC 3339, or a date "2026-11-24"; "infinity", "-infinity".
   json,     // A list, map or struct.
 };
 

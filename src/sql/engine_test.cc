@@ -37,6 +37,29 @@ TEST_F(EngineTest, GivesEveryTypeAsText) {
             "1.50|[1,2]|{\"k\":\"v\"}|1 day|");
 }
 
+TEST_F(EngineTest, GivesInfinityItsName) {
+  EXPECT_EQ(run("SELECT DATE 'infinity', DATE '-infinity', TIMESTAMPTZ '-infinity'"),
+            "infinity|-infinity|-infinity|");
+}
+
+TEST_F(EngineTest, TakesAStatementWithAnEndAndAComment) {
+  for (const char* end : {"", ";", " ; \n", "; -- a note", " -- a; note", "; /* a note */ ;"}) {
+    EXPECT_EQ(run(std::string("SELECT 1.5 AS d, 'a;b'") + end), "1.5|a;b|") << end;
+  }
+}
+
+TEST_F(EngineTest, WritesNowhereUnlessItIsToldWhere) {
+  const std::string before = std::filesystem::current_path();
+  std::filesystem::current_path(temporary_.path());
+  auto engine = *Engine::open({.memory_bytes_max = 20 << 20});
+  const auto rows = engine->rows(
+      "SELECT count(*) FROM (SELECT md5(i::VARCHAR) AS k FROM range(2000000) t(i) ORDER BY k)");
+  EXPECT_FALSE(rows);
+  EXPECT_EQ(rows.error().code, Errc::exhausted) << rows.error().message;
+  EXPECT_TRUE(std::filesystem::is_empty(temporary_.path()));
+  std::filesystem::current_path(before);
+}
+
 TEST_F(EngineTest, SaysWhatIsWrongInDuckDbsWords) {
   const auto rows = engine_->rows("SELECT nothing FROM nowhere");
   EXPECT_EQ(rows.error().code, Errc::invalid_argument);
