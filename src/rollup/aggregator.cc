@@ -63,6 +63,15 @@ Result<bool> Aggregator::open_tables() {
   return true;
 }
 
+// Of the rollup that is furthest behind.
+void Aggregator::note_lag() {
+  std::int64_t versions = 0;
+  for (const RollupTable& rollup : rollups_) {
+    versions = std::max(versions, rollup.lag_versions(*source_));
+  }
+  lag_.set(static_cast<double>(versions));
+}
+
 Result<AggregateSummary> Aggregator::run(bool is_rebuild, const std::string& name) {
   AggregateSummary summary;
   const auto start = clock_.monotonic_now();
@@ -70,7 +79,6 @@ Result<AggregateSummary> Aggregator::run(bool is_rebuild, const std::string& nam
   if (!has_source) return summary;
   for (RollupTable& rollup : rollups_) {
     const bool is_rebuilt = is_rebuild && (name.empty() || rollup.definition().name == name);
-    lag_.set(static_cast<double>(rollup.lag_versions(*source_)));
     const auto folded = is_rebuilt ? rollup.rebuild(*source_) : rollup.fold(*source_);
     if (!folded && folded.error().code == Errc::fenced) {
       log(LogLevel::info, "rollup: another process was faster; going on from there",
@@ -79,12 +87,13 @@ Result<AggregateSummary> Aggregator::run(bool is_rebuild, const std::string& nam
       continue;
     }
     if (!folded) {
+      note_lag();
       failures_.add();
       return tl::unexpected(folded.error());
     }
     summary.files_folded += *folded;
   }
-  lag_.set(0);
+  note_lag();
   MR_TRY_ASSIGN(summary.summaries_written, summaries_.derive(rollups_));
   if (summary.files_folded > 0 || is_rebuild) {
     runs_.add();

@@ -46,6 +46,7 @@ class Aggregator {
 
  private:
   Result<bool> open_tables();
+  void note_lag();
   Result<AggregateSummary> run(bool is_rebuild, const std::string& name);
 
   const AggregatorOptions options_;

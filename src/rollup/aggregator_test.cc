@@ -254,5 +254,92 @@ TEST_F(AggregatorTest, AgreesWithGroupByAfterRandomCommits) {
   expect_rollups_equal_group_by();
 }
 
+TEST_F(AggregatorTest, RebuildsADayThatLostRecordsAlsoBeforeThatWasFolded) {
+  const std::string wrong = add("2026-01-02", "('2026-01-02 09:00', 's', '/no', NULL, 200, 5)");
+  add("2026-01-02", "('2026-01-02 03:05', 's', '/a', NULL, 200, 5)");
+  run();
+  remove("DELETE", wrong, "2026-01-02");
+  ASSERT_TRUE(aggregator().rebuild(""));
+  run();
+  expect_rollups_equal_group_by();
+}
+
+TEST_F(AggregatorTest, KeepsAllHoursOfAFileThatAnotherEngineHasCompacted) {
+  add("2026-01-02",
+      "('2026-01-02 03:04', 's', '/a', NULL, 200, 5), ('2026-01-02 09:00', 's', '/b', NULL, 200, "
+      "5)");
+  run();
+  auto table = *delta::DeltaTable::open(*lake_, clock_, "rollup_by_path");
+  std::vector<std::string> paths;
+  delta::Commit commit{.operation = "OPTIMIZE", .adds = {}, .removes = {}, .progress = {}};
+  for (const auto& [path, file] : table.snapshot().files) {
+    paths.push_back(temporary_.path_of("lake/rollup_by_path/" + path));
+    commit.removes.push_back({path, file.partition_values, file.size_bytes, false});
+  }
+  const std::string path = "date=2026-01-02/compacted.parquet";
+  ASSERT_TRUE(engine_->execute("COPY (SELECT * FROM read_parquet(" + sql::quote_list(paths) +
+                               ", hive_partitioning = false)) TO " +
+                               sql::quote_text(temporary_.path_of("lake/rollup_by_path/" + path)) +
+                               " (FORMAT parquet)"));
+  commit.adds.push_back(
+      {.path = path,
+       .partition_values = {{"date", "2026-01-02"}},
+       .data_change = false,
+       .stats_json =
+           R"({"numRecords":2,"minValues":{"hour":"2026-01-02T03:00:00.000Z"},"maxValues":{"hour":"2026-01-02T09:00:00.000Z"}})"});
+  ASSERT_TRUE(table.commit(commit));
+  add("2026-01-02", "('2026-01-02 04:05', 's', '/a', NULL, 200, 5)");
+  run();
+  add("2026-01-02", "('2026-01-02 03:05', 's', '/a', NULL, 200, 5)");
+  run();
+  expect_rollups_equal_group_by();
+}
+
+// Else a version that goes back to the older definition would go on from where that stood.
+TEST_F(AggregatorTest, MakesTheProgressOfAnotherDefinitionVoid) {
+  add("2026-01-02", "('2026-01-02 03:04', 's', '/a', NULL, 200, 5)");
+  run();
+  const auto source = *delta::DeltaTable::open(*lake_, clock_, "access_logs");
+  const std::string other =
+      built_in_rollups()[0].progress_prefix(source.snapshot().table_id) + "other.1";
+  auto table = *delta::DeltaTable::open(*lake_, clock_, "rollup_by_path");
+  ASSERT_TRUE(table.commit(
+      {.operation = "MERGE", .adds = {}, .removes = {}, .progress = {{other, std::nullopt, 0}}}));
+  add("2026-01-02", "('2026-01-02 03:05', 's', '/a', NULL, 200, 5)");
+  run();
+  ASSERT_TRUE(table.refresh());
+  EXPECT_EQ(table.snapshot().progress.at(other), -1);
+  expect_rollups_equal_group_by();
+}
+
+TEST_F(AggregatorTest, WritesAllSummariesOfATableThatWasMadeAnew) {
+  add("2026-01-02", "('2026-01-02 03:04', 's', '/a', NULL, 200, 5)");
+  run();
+  add("2026-01-02", "('2026-01-02 03:05', 's', '/a', NULL, 200, 5)");
+  run();
+  const auto before = *analytics_->get("2026-01-02/summary_03.json");
+  for (const char* table : {"rollup_by_path", "rollup_by_user_agent", "rollup_by_status"}) {
+    std::filesystem::remove_all(temporary_.path_of(std::string("lake/") + table));
+  }
+  ASSERT_TRUE(analytics_->put("2026-01-02/summary_03.json", "{}"));
+  run();
+  EXPECT_EQ(nlohmann::json::parse(*analytics_->get("2026-01-02/summary_03.json"))["requests"],
+            nlohmann::json::parse(before)["requests"]);
+}
+
+TEST_F(AggregatorTest, TakesFilesThatLackAColumn) {
+  const std::string path = "date=2026-01-02/short.parquet";
+  const std::string local = temporary_.path_of("lake/access_logs/" + path);
+  std::filesystem::create_directories(std::filesystem::path(local).parent_path());
+  ASSERT_TRUE(
+      engine_->execute("COPY (SELECT TIMESTAMPTZ '2026-01-02 03:04:00Z' AS timestamp, 's' AS site, "
+                       "'/a' AS path) TO " +
+                       sql::quote_text(local) + " (FORMAT parquet)"));
+  commit("WRITE", {{.path = path, .partition_values = {{"date", "2026-01-02"}}}}, {});
+  run();
+  EXPECT_EQ(rows_of("rollup_by_status", "SELECT status, requests, bytes FROM {}"),
+            (Rows{{std::nullopt, "1", "0"}}));
+}
+
 }  // namespace
 }  // namespace millrace::rollup

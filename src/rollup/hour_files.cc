@@ -8,14 +8,34 @@
 
 namespace millrace::rollup {
 
-Result<Hour> hour_of(const delta::AddFile& file) {
-  const auto stats = nlohmann::json::parse(file.stats_json, nullptr, false);
-  const nlohmann::json::json_pointer place("/minValues/hour");
-  if (stats.is_object() && stats.contains(place) && stats[place].is_string()) {
-    return parse_hour(stats[place].get<std::string>());
+namespace {
+
+std::optional<Hour> hour_at(const nlohmann::json& stats, const char* place) {
+  const nlohmann::json::json_pointer pointer(place);
+  if (!stats.is_object() || !stats.contains(pointer) || !stats[pointer].is_string()) {
+    return std::nullopt;
   }
+  const auto hour = parse_hour(stats[pointer].get<std::string>());
+  return hour ? std::optional(*hour) : std::nullopt;
+}
+
+}  // namespace
+
+bool HourSpan::contains_any(const Hours& hours) const {
+  const auto at = hours.lower_bound(first);
+  return at != hours.end() && *at <= last;
+}
+
+Result<HourSpan> hours_of(const delta::AddFile& file) {
+  const auto stats = nlohmann::json::parse(file.stats_json, nullptr, false);
+  const auto first = hour_at(stats, "/minValues/hour");
+  const auto last = hour_at(stats, "/maxValues/hour");
+  if (first && last) return HourSpan{*first, *last};
+  const auto day = parse_iso_date(partition_date(file.partition_values));
+  if (day) return HourSpan{*day, *day + std::chrono::hours(23)};
   return fail(Errc::corrupt,
-              fmt::format("{}: its statistics do not say which hour it holds", file.path));
+              fmt::format("{}: neither its statistics nor its partition say which hours it holds",
+                          file.path));
 }
 
 std::string hour_stats(Hour hour, std::int64_t rows) {
@@ -27,14 +47,21 @@ std::string hour_stats(Hour hour, std::int64_t rows) {
       .dump();
 }
 
-Result<std::map<Hour, delta::AddFile>> files_by_hour(const delta::Snapshot& snapshot) {
-  std::map<Hour, delta::AddFile> files;
+std::vector<const delta::AddFile*> files_of(const delta::Snapshot& snapshot,
+                                            const std::set<std::string>& dates) {
+  std::vector<const delta::AddFile*> files;
   for (const auto& [path, file] : snapshot.files) {
-    MR_TRY_ASSIGN(const Hour hour, hour_of(file));
-    files.emplace(hour, file);
+    if (dates.contains(partition_date(file.partition_values))) files.push_back(&file);
   }
   return files;
 }
+
+std::string partition_date(const std::map<std::string, std::optional<std::string>>& values) {
+  const auto found = values.find("date");
+  return found == values.end() ? std::string() : found->second.value_or("");
+}
+
+std::string date_of(Hour hour) { return to_iso_date(day_of(hour)); }
 
 std::string to_text(Hour hour) { return to_rfc3339(hour); }
 

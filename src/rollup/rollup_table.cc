@@ -16,14 +16,31 @@ namespace millrace::rollup {
 
 namespace {
 
+// The progress of a definition that another has taken over: its sums are not there any more.
+constexpr std::int64_t void_version = -1;
+
 // A commit by retention takes records away that the sums are meant to outlive.
 constexpr std::string_view retention_operation = "RETENTION";
 
-std::string date_of(Hour hour) { return to_iso_date(day_of(hour)); }
+// Removes a local file at the end, whatever happens until then.
+class ScratchFile {
+ public:
+  explicit ScratchFile(std::string path) : path_(std::move(path)) {}
+  ~ScratchFile() {
+    std::error_code ignored;
+    std::filesystem::remove(path_, ignored);
+  }
+  ScratchFile(const ScratchFile&) = delete;
+  ScratchFile& operator=(const ScratchFile&) = delete;
 
-std::string partition_date(const std::map<std::string, std::optional<std::string>>& values) {
-  const auto found = values.find("date");
-  return found == values.end() ? std::string() : found->second.value_or("");
+  const std::string& path() const { return path_; }
+
+ private:
+  const std::string path_;
+};
+
+std::string hour_literal(Hour hour) {
+  return fmt::format("TIMESTAMPTZ {}", sql::quote_text(to_text(hour)));
 }
 
 // Brings a local file into the store, piece by piece. Returns its size.
@@ -48,11 +65,12 @@ Result<std::int64_t> copy_to_store(const std::string& local, store::ObjectStore&
 }  // namespace
 
 RollupTable::RollupTable(const RollupDefinition& definition, store::ObjectStore& lake,
-                         sql::Engine& engine, std::string scratch_directory,
+                         sql::Engine& engine, const Clock& clock, std::string scratch_directory,
                          delta::DeltaTable table)
     : definition_(&definition),
       lake_(&lake),
       engine_(&engine),
+      clock_(&clock),
       scratch_directory_(std::move(scratch_directory)),
       table_(std::move(table)) {}
 
@@ -61,13 +79,15 @@ Result<RollupTable> RollupTable::open(const RollupDefinition& definition, store:
                                       std::string scratch_directory) {
   MR_TRY_ASSIGN(auto table, delta::DeltaTable::open_or_create(lake, clock, definition.name,
                                                               definition.schema()));
-  return RollupTable(definition, lake, engine, std::move(scratch_directory), std::move(table));
+  return RollupTable(definition, lake, engine, clock, std::move(scratch_directory),
+                     std::move(table));
 }
 
 std::optional<std::int64_t> RollupTable::covered(const delta::DeltaTable& source) const {
   const auto& progress = table_.snapshot().progress;
   const auto found = progress.find(definition_->progress_id(source.snapshot().table_id));
-  return found == progress.end() ? std::nullopt : std::optional(found->second);
+  if (found == progress.end() || found->second == void_version) return std::nullopt;
+  return found->second;
 }
 
 std::int64_t RollupTable::lag_versions(const delta::DeltaTable& source) const {
@@ -76,14 +96,31 @@ std::int64_t RollupTable::lag_versions(const delta::DeltaTable& source) const {
 
 Result<void> RollupTable::check_definition(const delta::DeltaTable& source) const {
   const std::string prefix = definition_->progress_prefix(source.snapshot().table_id);
-  const auto& progress = table_.snapshot().progress;
-  const auto other = progress.lower_bound(prefix);
-  if (other == progress.end() || !other->first.starts_with(prefix)) return {};
-  return fail(
-      Errc::invalid_argument,
-      fmt::format("{} was summed up by another definition ({}): run `millrace aggregate "
-                  "--rebuild {}`",
-                  definition_->name, other->first.substr(prefix.size()), definition_->name));
+  for (const auto& [id, version] : table_.snapshot().progress) {
+    if (!id.starts_with(prefix) || version == void_version) continue;
+    return fail(Errc::invalid_argument,
+                fmt::format("{} was summed up by another definition ({}): run `millrace aggregate "
+                            "--rebuild {}`",
+                            definition_->name, id.substr(prefix.size()), definition_->name));
+  }
+  return {};
+}
+
+// From what the table stands at to the source's version, for this definition; any other's is void.
+std::vector<delta::Progress> RollupTable::progress_to(const delta::DeltaTable& source) const {
+  const std::string& table_id = source.snapshot().table_id;
+  const std::string own_id = definition_->progress_id(table_id);
+  delta::Progress own{own_id, std::nullopt, source.snapshot().version.value()};
+  std::vector<delta::Progress> progress;
+  for (const auto& [id, version] : table_.snapshot().progress) {
+    if (id == own_id) {
+      own.start = version;
+    } else if (id.starts_with(definition_->progress_prefix(table_id)) && version != void_version) {
+      progress.push_back({id, version, void_version});
+    }
+  }
+  progress.push_back(std::move(own));
+  return progress;
 }
 
 Result<std::size_t> RollupTable::fold(delta::DeltaTable& source) {
@@ -111,6 +148,12 @@ Result<std::size_t> RollupTable::rebuild(delta::DeltaTable& source) {
   MR_TRY(table_.refresh());
   SourceChanges all;
   for (const auto& [path, file] : source.snapshot().files) all.added_paths.push_back(path);
+  if (const auto start = covered(source)) {
+    // What was taken out since then leaves no file behind that says so.
+    auto since = changes_since(source, delta::Version(*start));
+    if (!since && since.error().code != Errc::not_found) return tl::unexpected(since.error());
+    if (since) all.recomputed_dates = std::move(since->recomputed_dates);
+  }
   return commit(source, all, true);
 }
 
@@ -147,33 +190,67 @@ Result<SourceChanges> RollupTable::changes_since(delta::DeltaTable& source,
 
 Result<std::size_t> RollupTable::commit(delta::DeltaTable& source, const SourceChanges& changes,
                                         bool is_rebuild) {
-  MR_TRY_ASSIGN(const auto existing, files_by_hour(table_.snapshot()));
   MR_TRY_ASSIGN(const auto sources, local_paths(source.root(), changes.added_paths));
   MR_TRY(sum_up(sources));
-  MR_TRY_ASSIGN(const Hours touched, summed_hours());
+  MR_TRY_ASSIGN(const Hours touched, hours_in("sums"));
+  MR_TRY_ASSIGN(const auto replaced, replaced_files(touched, changes.recomputed_dates));
 
-  delta::Commit commit{
-      .operation = is_rebuild ? "REBUILD" : "MERGE", .adds = {}, .removes = {}, .progress = {}};
-  std::vector<std::string> merged;
-  for (const auto& [hour, file] : existing) {
-    const bool is_recomputed = changes.recomputed_dates.contains(date_of(hour));
-    if (!touched.contains(hour) && !is_recomputed) continue;
-    if (!is_rebuild && !is_recomputed) merged.push_back(file.path);
-    commit.removes.push_back({file.path, file.partition_values, file.size_bytes, true});
+  delta::Commit commit{.operation = is_rebuild ? "REBUILD" : "MERGE",
+                       .adds = {},
+                       .removes = {},
+                       .progress = progress_to(source)};
+  std::vector<std::string> kept;
+  for (const delta::AddFile* file : replaced) {
+    commit.removes.push_back({file->path, file->partition_values, file->size_bytes, true});
+    const bool is_recomputed =
+        changes.recomputed_dates.contains(partition_date(file->partition_values));
+    if (!is_recomputed) kept.push_back(file->path);
   }
-  MR_TRY_ASSIGN(const auto merged_paths, local_paths(table_.root(), merged));
-  MR_TRY(merge_with(merged_paths));
-  for (const Hour hour : touched) {
+  MR_TRY_ASSIGN(const auto kept_paths, local_paths(table_.root(), kept));
+  MR_TRY(merge_with(kept_paths, is_rebuild));
+  MR_TRY_ASSIGN(const Hours merged, hours_in("merged"));
+  for (const Hour hour : merged) {
     MR_TRY_ASSIGN(commit.adds.emplace_back(), write_hour(hour));
   }
-  commit.progress.push_back({definition_->progress_id(source.snapshot().table_id), covered(source),
-                             source.snapshot().version.value()});
   // No sum may outlive the version that it covers.
   MR_TRY(lake_->make_durable(source.root() + "/_delta_log"));
   crash_point("rollup.before_commit");
   MR_TRY(table_.commit(commit));
   crash_point("rollup.after_commit");
   return changes.added_paths.size();
+}
+
+// The files that hold a touched hour or lie in a date that is made anew. Where another engine has
+// put several hours into one file, the other hours of that file are rewritten with it, and so are
+// their other files.
+Result<std::vector<const delta::AddFile*>> RollupTable::replaced_files(
+    const Hours& touched, const std::set<std::string>& recomputed_dates) const {
+  std::set<std::string> dates = recomputed_dates;
+  for (const Hour hour : touched) dates.insert(date_of(hour));
+  std::vector<std::pair<const delta::AddFile*, HourSpan>> candidates;
+  std::vector<const delta::AddFile*> replaced;
+  for (const delta::AddFile* file : files_of(table_.snapshot(), dates)) {
+    if (recomputed_dates.contains(partition_date(file->partition_values))) {
+      replaced.push_back(file);
+    } else {
+      MR_TRY_ASSIGN(const HourSpan span, hours_of(*file));
+      candidates.emplace_back(file, span);
+    }
+  }
+  Hours rewritten = touched;
+  for (bool has_grown = true; has_grown;) {
+    has_grown = false;
+    std::erase_if(candidates, [&](const auto& candidate) {
+      const auto& [file, span] = candidate;
+      if (!span.contains_any(rewritten)) return false;
+      for (Hour hour = span.first; hour <= span.last; hour += std::chrono::hours(1)) {
+        has_grown = rewritten.insert(hour).second || has_grown;
+      }
+      replaced.push_back(file);
+      return true;
+    });
+  }
+  return replaced;
 }
 
 // Groups the source files' records into the temporary table `sums`. A file that lacks a column, as
@@ -186,15 +263,24 @@ Result<void> RollupTable::sum_up(const std::vector<std::string>& paths) {
       "errors BIGINT, bytes BIGINT)",
       dimension, type)));
   if (paths.empty()) return {};
-  return engine_->execute(
-      fmt::format("INSERT INTO sums SELECT date_trunc('hour', \"timestamp\"), site, {0}, count(*), "
-                  "count(*) FILTER (status >= 500), coalesce(sum(bytes), 0)::BIGINT "
-                  "FROM read_parquet({1}, hive_partitioning = false) GROUP BY ALL",
-                  dimension, sql::quote_list(paths)));
+  // The columns of no row, for those that no file has.
+  std::string columns =
+      "CAST(NULL AS TIMESTAMPTZ) AS \"timestamp\", CAST(NULL AS VARCHAR) AS site, "
+      "CAST(NULL AS INTEGER) AS status, CAST(NULL AS BIGINT) AS bytes";
+  if (definition_->dimension != "status") {
+    columns += fmt::format(", CAST(NULL AS {}) AS {}", type, dimension);
+  }
+  return engine_->execute(fmt::format(
+      "INSERT INTO sums SELECT date_trunc('hour', \"timestamp\"), site, {0}, count(*), "
+      "count(*) FILTER (status >= 500), coalesce(sum(bytes), 0)::BIGINT "
+      "FROM (SELECT {1} WHERE false UNION ALL BY NAME "
+      "SELECT * FROM read_parquet({2}, hive_partitioning = false, union_by_name = true)) "
+      "GROUP BY ALL",
+      dimension, columns, sql::quote_list(paths)));
 }
 
-Result<Hours> RollupTable::summed_hours() {
-  MR_TRY_ASSIGN(const auto rows, engine_->rows("SELECT DISTINCT hour FROM sums"));
+Result<Hours> RollupTable::hours_in(const std::string& temporary_table) {
+  MR_TRY_ASSIGN(const auto rows, engine_->rows("SELECT DISTINCT hour FROM " + temporary_table));
   Hours hours;
   for (const auto& row : rows) {
     MR_TRY_ASSIGN(const Hour hour, parse_hour(row.at(0).value_or("")));
@@ -203,14 +289,16 @@ Result<Hours> RollupTable::summed_hours() {
   return hours;
 }
 
-// Adds the rows that the touched hours have so far, and sorts all as the files hold them.
-Result<void> RollupTable::merge_with(const std::vector<std::string>& paths) {
+// Adds the rows of the rollup's own files to the sums: those of hours that were summed up anew only
+// where they are to be added to.
+Result<void> RollupTable::merge_with(const std::vector<std::string>& paths, bool is_rebuild) {
   const std::string dimension = sql::quote_identifier(definition_->dimension);
   const std::string columns = fmt::format("hour, site, {}, requests, errors, bytes", dimension);
   std::string all = fmt::format("SELECT {} FROM sums", columns);
   if (!paths.empty()) {
-    all += fmt::format(" UNION ALL SELECT {} FROM read_parquet({}, hive_partitioning = false)",
-                       columns, sql::quote_list(paths));
+    all += fmt::format(" UNION ALL SELECT {} FROM read_parquet({}, hive_partitioning = false){}",
+                       columns, sql::quote_list(paths),
+                       is_rebuild ? " WHERE hour NOT IN (SELECT hour FROM sums)" : "");
   }
   return engine_->execute(
       fmt::format("CREATE OR REPLACE TEMP TABLE merged AS SELECT hour, site, {0}, "
@@ -222,28 +310,24 @@ Result<void> RollupTable::merge_with(const std::vector<std::string>& paths) {
 
 Result<delta::AddFile> RollupTable::write_hour(Hour hour) {
   const std::string id = random_uuid();
-  const std::string local = fmt::format("{}/{}.parquet", scratch_directory_, id);
+  const ScratchFile local(fmt::format("{}/{}.parquet", scratch_directory_, id));
   const std::string date = date_of(hour);
-  const std::string where = fmt::format("hour = TIMESTAMPTZ {}", sql::quote_text(to_text(hour)));
-  MR_TRY(engine_->execute(
-      fmt::format("COPY (SELECT * FROM merged WHERE {} ORDER BY site, requests DESC, {}) TO {} "
-                  "(FORMAT parquet, COMPRESSION zstd)",
-                  where, sql::quote_identifier(definition_->dimension), sql::quote_text(local))));
+  const std::string where = "hour = " + hour_literal(hour);
+  MR_TRY(engine_->execute(fmt::format(
+      "COPY (SELECT * FROM merged WHERE {} ORDER BY site, requests DESC, {}) TO {} "
+      "(FORMAT parquet, COMPRESSION zstd)",
+      where, sql::quote_identifier(definition_->dimension), sql::quote_text(local.path()))));
   MR_TRY_ASSIGN(const auto counted,
                 engine_->rows(fmt::format("SELECT count(*) FROM merged WHERE {}", where)));
   const std::int64_t rows = std::stoll(counted.at(0).at(0).value_or("0"));
   delta::AddFile file{.path = fmt::format("date={}/{}.parquet", date, id),
                       .partition_values = {{"date", date}},
                       .size_bytes = 0,
-                      .modified = std::chrono::time_point_cast<std::chrono::microseconds>(
-                          std::chrono::system_clock::now()),
+                      .modified = clock_->now(),
                       .data_change = true,
                       .stats_json = hour_stats(hour, rows)};
-  const auto size_bytes = copy_to_store(local, *lake_, table_.root() + '/' + file.path);
-  std::error_code ignored;
-  std::filesystem::remove(local, ignored);
-  if (!size_bytes) return tl::unexpected(size_bytes.error());
-  file.size_bytes = *size_bytes;
+  MR_TRY_ASSIGN(file.size_bytes,
+                copy_to_store(local.path(), *lake_, table_.root() + '/' + file.path));
   return file;
 }
 

@@ -38,18 +38,19 @@ class RollupTable {
   Result<std::size_t> fold(delta::DeltaTable& source);
 
   // Makes all sums anew from the source's files, in one commit. Hours whose source files are gone
-  // keep their rows.
+  // keep their rows, unless somebody has deleted the records since the version that was covered.
   Result<std::size_t> rebuild(delta::DeltaTable& source);
 
   // How many versions of the source are not covered yet.
   std::int64_t lag_versions(const delta::DeltaTable& source) const;
 
   delta::DeltaTable& table() { return table_; }
+  const delta::DeltaTable& table() const { return table_; }
   const RollupDefinition& definition() const { return *definition_; }
 
  private:
   RollupTable(const RollupDefinition& definition, store::ObjectStore& lake, sql::Engine& engine,
-              std::string scratch_directory, delta::DeltaTable table);
+              const Clock& clock, std::string scratch_directory, delta::DeltaTable table);
 
   std::optional<std::int64_t> covered(const delta::DeltaTable& source) const;
   Result<void> check_definition(const delta::DeltaTable& source) const;
@@ -57,8 +58,11 @@ class RollupTable {
   Result<std::size_t> commit(delta::DeltaTable& source, const SourceChanges& changes,
                              bool is_rebuild);
   Result<void> sum_up(const std::vector<std::string>& local_paths);
-  Result<Hours> summed_hours();
-  Result<void> merge_with(const std::vector<std::string>& local_paths);
+  Result<Hours> hours_in(const std::string& temporary_table);
+  std::vector<delta::Progress> progress_to(const delta::DeltaTable& source) const;
+  Result<std::vector<const delta::AddFile*>> replaced_files(
+      const Hours& touched, const std::set<std::string>& recomputed_dates) const;
+  Result<void> merge_with(const std::vector<std::string>& local_paths, bool is_rebuild);
   Result<delta::AddFile> write_hour(Hour hour);
   Result<std::vector<std::string>> local_paths(const std::string& root,
                                                const std::vector<std::string>& paths);
@@ -66,6 +70,7 @@ class RollupTable {
   const RollupDefinition* definition_;
   store::ObjectStore* lake_;
   sql::Engine* engine_;
+  const Clock* clock_;
   std::string scratch_directory_;
   delta::DeltaTable table_;
 };

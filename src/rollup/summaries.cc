@@ -38,15 +38,20 @@ std::string summary_key(Hour hour) {
 
 }  // namespace
 
-Result<std::map<std::string, std::int64_t>> Summaries::read_state() {
-  std::map<std::string, std::int64_t> state;
+Result<std::map<std::string, Summaries::Derived>> Summaries::read_state() {
+  std::map<std::string, Derived> state;
   const auto text = analytics_.get(state_key);
   if (!text && text.error().code != Errc::not_found) return tl::unexpected(text.error());
   // One that is missing or damaged costs deriving all of it again.
   const auto json = text ? ordered_json::parse(*text, nullptr, false) : ordered_json();
   if (!json.is_object()) return state;
-  for (const auto& [name, version] : json.items()) {
-    if (version.is_number_integer()) state[name] = version.get<std::int64_t>();
+  for (const auto& [name, derived] : json.items()) {
+    if (!derived.is_object()) continue;
+    const auto id = derived.find("tableId");
+    const auto version = derived.find("version");
+    if (id == derived.end() || !id->is_string()) continue;
+    if (version == derived.end() || !version->is_number_integer()) continue;
+    state[name] = {id->get<std::string>(), version->get<std::int64_t>()};
   }
   return state;
 }
@@ -54,23 +59,22 @@ Result<std::map<std::string, std::int64_t>> Summaries::read_state() {
 Result<std::size_t> Summaries::derive(std::vector<RollupTable>& rollups) {
   MR_TRY_ASSIGN(const auto state, read_state());
   Hours hours;
-  FilesByHour files;
   ordered_json new_state;
   bool is_changed = false;
   for (RollupTable& rollup : rollups) {
     const std::string& name = rollup.definition().name;
-    const std::int64_t version = rollup.table().snapshot().version.value();
+    const delta::Snapshot& snapshot = rollup.table().snapshot();
+    const std::int64_t version = snapshot.version.value();
+    new_state[name] = {{"tableId", snapshot.table_id}, {"version", version}};
     const auto derived = state.find(name);
-    new_state[name] = version;
-    MR_TRY_ASSIGN(files[name], files_by_hour(rollup.table().snapshot()));
-    if (derived != state.end() && derived->second == version) continue;
+    const bool is_known = derived != state.end() && derived->second.version <= version &&
+                          derived->second.table_id == snapshot.table_id;
+    if (is_known && derived->second.version == version) continue;
     is_changed = true;
-    // A table that has gone back is another one by the same name: all of it is new.
-    const bool is_known = derived != state.end() && derived->second < version;
-    MR_TRY(add_changed_hours(rollup, is_known ? derived->second : -1, hours));
+    MR_TRY(add_changed_hours(rollup, is_known ? derived->second.version : -1, hours));
   }
   if (!is_changed) return 0;
-  for (const Hour hour : hours) MR_TRY(write_summary(hour, rollups, files));
+  for (const Hour hour : hours) MR_TRY(write_summary(hour, rollups));
   crash_point("rollup.after_summary");
   MR_TRY(analytics_.put(state_key, new_state.dump() + "\n"));
   return hours.size();
@@ -79,50 +83,73 @@ Result<std::size_t> Summaries::derive(std::vector<RollupTable>& rollups) {
 Result<void> Summaries::add_changed_hours(RollupTable& rollup, std::int64_t derived, Hours& hours) {
   const auto changes = rollup.table().changes_after(delta::Version(derived));
   if (!changes && changes.error().code != Errc::not_found) return tl::unexpected(changes.error());
-  MR_TRY_ASSIGN(const auto files, files_by_hour(rollup.table().snapshot()));
-  if (!changes) {
-    for (const auto& [hour, file] : files) hours.insert(hour);
-    return {};
-  }
-  for (const auto& version : *changes) {
-    for (const auto& file : version.adds) {
-      MR_TRY_ASSIGN(const Hour hour, hour_of(file));
+  const auto add = [&hours](const delta::AddFile& file) -> Result<void> {
+    MR_TRY_ASSIGN(const HourSpan span, hours_of(file));
+    for (Hour hour = span.first; hour <= span.last; hour += std::chrono::hours(1)) {
       hours.insert(hour);
     }
-    // An hour that lost its last record has no file any more; its day says where to look. Hours
-    // that still have one are among the adds if they changed.
+    return {};
+  };
+  const auto& snapshot = rollup.table().snapshot();
+  if (!changes) {
+    for (const auto& [path, file] : snapshot.files) MR_TRY(add(file));
+    return {};
+  }
+  std::set<std::string> dates;
+  for (const auto& version : *changes) {
+    for (const auto& file : version.adds) {
+      if (file.data_change) MR_TRY(add(file));
+    }
     for (const auto& file : version.removes) {
-      const auto date = file.partition_values.find("date");
-      if (date == file.partition_values.end() || !date->second) continue;
-      MR_TRY_ASSIGN(const Day day, parse_iso_date(*date->second));
-      for (int hour = 0; hour < 24; ++hour) {
-        const Hour candidate = Hour(day) + std::chrono::hours(hour);
-        if (files.contains(candidate)) continue;
-        const auto summary = analytics_.head(summary_key(candidate));
-        if (summary) hours.insert(candidate);
+      if (file.data_change) dates.insert(partition_date(file.partition_values));
+    }
+  }
+  // An hour that lost its last record has no file any more; its day says where to look. Hours that
+  // still have one are among the adds if they changed.
+  for (const std::string& date : dates) {
+    if (date.empty()) continue;
+    Hours with_files;
+    for (const delta::AddFile* file : files_of(snapshot, {date})) {
+      MR_TRY_ASSIGN(const HourSpan span, hours_of(*file));
+      for (Hour hour = span.first; hour <= span.last; hour += std::chrono::hours(1)) {
+        with_files.insert(hour);
       }
+    }
+    MR_TRY_ASSIGN(const Day day, parse_iso_date(date));
+    for (int i = 0; i < 24; ++i) {
+      const Hour hour = Hour(day) + std::chrono::hours(i);
+      if (!with_files.contains(hour) && analytics_.head(summary_key(hour))) hours.insert(hour);
     }
   }
   return {};
 }
 
-Result<void> Summaries::write_summary(Hour hour, std::vector<RollupTable>& rollups,
-                                      const FilesByHour& files) {
+// What reads the rows of one hour; empty: no file has any.
+Result<std::string> Summaries::select_hour(const RollupTable& rollup, Hour hour) {
+  std::vector<std::string> paths;
+  for (const delta::AddFile* file : files_of(rollup.table().snapshot(), {date_of(hour)})) {
+    MR_TRY_ASSIGN(const HourSpan span, hours_of(*file));
+    if (!span.contains(hour)) continue;
+    MR_TRY_ASSIGN(paths.emplace_back(), lake_.local_path(rollup.table().root() + '/' + file->path));
+  }
+  if (paths.empty()) return std::string();
+  return fmt::format(
+      "(SELECT * FROM read_parquet({}, hive_partitioning = false) WHERE hour = TIMESTAMPTZ {})",
+      sql::quote_list(paths), sql::quote_text(to_text(hour)));
+}
+
+Result<void> Summaries::write_summary(Hour hour, std::vector<RollupTable>& rollups) {
   ordered_json summary = {{"hour", to_text(hour).substr(0, 19) + "Z"}};
   bool has_totals = false;
   for (RollupTable& rollup : rollups) {
     const RollupDefinition& definition = rollup.definition();
-    const auto& of_rollup = files.at(definition.name);
-    const auto file = of_rollup.find(hour);
-    if (file == of_rollup.end()) continue;
+    MR_TRY_ASSIGN(const std::string from, select_hour(rollup, hour));
+    if (from.empty()) continue;
     for (const Names& names : summary_names) {
       if (names.dimension != definition.dimension) continue;
-      MR_TRY_ASSIGN(const std::string path,
-                    lake_.local_path(rollup.table().root() + '/' + file->second.path));
-      const std::string from =
-          fmt::format("read_parquet([{}], hive_partitioning = false)", sql::quote_text(path));
       MR_TRY_ASSIGN(const auto totals,
                     engine_.rows("SELECT sum(requests), sum(errors), sum(bytes) FROM " + from));
+      if (!totals.at(0).at(0)) continue;  // None of its files' rows is of this hour.
       if (!has_totals) {
         summary["requests"] = integer(totals.at(0).at(0));
         summary["errors"] = integer(totals.at(0).at(1));

@@ -26,12 +26,16 @@ class Summaries {
   Result<std::size_t> derive(std::vector<RollupTable>& rollups);
 
  private:
-  using FilesByHour = std::map<std::string, std::map<Hour, delta::AddFile>>;  // By rollup.
+  // Which version of which table the summaries show.
+  struct Derived {
+    std::string table_id;
+    std::int64_t version = -1;
+  };
 
-  Result<std::map<std::string, std::int64_t>> read_state();
+  Result<std::map<std::string, Derived>> read_state();
   Result<void> add_changed_hours(RollupTable& rollup, std::int64_t derived, Hours& hours);
-  Result<void> write_summary(Hour hour, std::vector<RollupTable>& rollups,
-                             const FilesByHour& files);
+  Result<void> write_summary(Hour hour, std::vector<RollupTable>& rollups);
+  Result<std::string> select_hour(const RollupTable& rollup, Hour hour);
 
   store::ObjectStore& lake_;
   store::ObjectStore& analytics_;
