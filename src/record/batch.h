@@ -18,7 +18,8 @@ struct Reject {
   std::size_t index = 0;  // Of the record in the request, from 0.
   std::string field;      // Canonical column name; empty where the record as a whole is at fault.
   std::string reason;     // A sentence for people.
-  std::string payload;    // The record as it came, cut to reject_payload_bytes_max.
+  std::string payload;    // The record as it came, cut to reject_payload_bytes_max; empty where a
+                          // privacy setting forbids to keep it.
 };
 
 inline constexpr std::size_t reject_payload_bytes_max = 4096;

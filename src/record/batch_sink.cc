@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "record/privacy.h"
 #include "record/utf8.h"
 
 namespace millrace::record {
@@ -43,9 +44,13 @@ void BatchSink::refuse(std::string_view payload, std::string reason) {
 
 void BatchSink::reject(std::string_view payload, Fault fault) {
   std::string kept;
-  append_with_escaped_bytes(kept, cut_at_character(payload, reject_payload_bytes_max));
-  // Escaping makes it longer.
-  kept.resize(cut_at_character(kept, reject_payload_bytes_max).size());
+  if (const auto setting = setting_against_payloads(options_); !setting.empty()) {
+    fault.reason += fmt::format("; what came is not kept ({})", setting);
+  } else {
+    append_with_escaped_bytes(kept, cut_at_character(payload, reject_payload_bytes_max));
+    // Escaping makes it longer.
+    kept.resize(cut_at_character(kept, reject_payload_bytes_max).size());
+  }
   batch_->rejects.push_back(
       {index_, std::move(fault.field), std::move(fault.reason), std::move(kept)});
   ++index_;

@@ -8,6 +8,8 @@
 namespace millrace::record {
 namespace {
 
+constexpr std::string_view upper_case = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
 // Takes the parts of one line of Apache's or nginx's combined or common log format:
 //   198.51.100.7 - alice [10/Oct/2000:13:55:36 -0700] "GET /a HTTP/1.1" 200 2326 "referrer" "agent"
 class CombinedLine {
@@ -130,7 +132,15 @@ class CombinedLine {
     const std::size_t last = request.rfind(' ');
     const bool is_request_line = first != std::string_view::npos && first < last &&
                                  request.substr(last + 1).starts_with("HTTP/");
-    if (is_request_line) {
+    // HTTP/0.9 has no protocol behind the target.
+    const bool is_simple =
+        first != std::string_view::npos && first == last &&
+        request.substr(first + 1).starts_with('/') &&
+        request.substr(0, first).find_first_not_of(upper_case) == std::string_view::npos;
+    if (is_simple && first > 0) {
+      add("method", request.substr(0, first));
+      assembler_.add_text("path", clean(request.substr(first + 1)));
+    } else if (is_request_line) {
       add("method", request.substr(0, first));
       assembler_.add_text("path", clean(request.substr(first + 1, last - first - 1)));
       add("protocol", request.substr(last + 1));

@@ -32,6 +32,8 @@ class CsvRows {
   std::string_view row() const { return row_; }
   // What is wrong with the row; empty: nothing.
   std::string_view fault() const { return fault_; }
+  // Where a quote stands that is never closed: what rows there are behind it, nobody can say.
+  std::optional<std::size_t> open_quote_at() const { return open_quote_at_; }
 
  private:
   void read_row() {
@@ -61,13 +63,13 @@ class CsvRows {
   }
 
   void read_quoted(std::string& out) {
-    ++at_;
+    const std::size_t opened_at = at_++;
     while (true) {
       const std::size_t quote = text_.find('"', at_);
       if (quote == std::string_view::npos) {
         out += text_.substr(at_);
+        open_quote_at_ = opened_at;
         at_ = text_.size();
-        fault_ = "a quote that is not closed";
         return;
       }
       out += text_.substr(at_, quote - at_);
@@ -90,16 +92,21 @@ class CsvRows {
   std::vector<std::string> fields_;
   std::string_view row_;
   std::string_view fault_;
+  std::optional<std::size_t> open_quote_at_;
 };
 
 }  // namespace
 
 std::optional<DecodeFailure> read_csv(std::string_view body, BatchSink& sink) {
   CsvRows rows(body);
-  const auto malformed = [](std::string message) {
-    return DecodeFailure{DecodeFailure::Kind::malformed, std::move(message), 0};
+  const auto malformed = [](std::string message, std::size_t byte_offset = 0) {
+    return DecodeFailure{DecodeFailure::Kind::malformed, std::move(message), byte_offset};
+  };
+  const auto never_closed = [&](std::size_t byte_offset) {
+    return malformed("the body is not CSV: a quote is never closed", byte_offset);
   };
   if (!rows.next()) return malformed("the body is empty (want a CSV header row)");
+  if (const auto at = rows.open_quote_at()) return never_closed(*at);
   if (!rows.fault().empty()) return malformed(fmt::format("CSV header row: {}", rows.fault()));
   const std::vector<std::string> names = rows.fields();
   const bool is_header = std::any_of(names.begin(), names.end(), [](const std::string& name) {
@@ -108,7 +115,18 @@ std::optional<DecodeFailure> read_csv(std::string_view body, BatchSink& sink) {
   if (!is_header) {
     return malformed("the first CSV row must be a header; none of its names is known");
   }
+  for (const Column column : {Column::timestamp, Column::path}) {
+    const bool is_there = std::any_of(names.begin(), names.end(), [column](const auto& name) {
+      const Alias* alias = find_alias(name);
+      return alias != nullptr && alias->column == column;
+    });
+    if (!is_there) {
+      return malformed(fmt::format("the CSV header row has no {} (any of {})", name_of(column),
+                                   alias_list(column)));
+    }
+  }
   while (rows.next()) {
+    if (const auto at = rows.open_quote_at()) return never_closed(*at);
     if (!sink.begin()) return DecodeFailure{DecodeFailure::Kind::too_many_records, {}, {}};
     if (!rows.fault().empty()) {
       sink.refuse(rows.row(), std::string(rows.fault()));

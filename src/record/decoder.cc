@@ -21,10 +21,14 @@ Result<Format> parse_format(std::string_view text) {
 struct Decoder::Impl {
   explicit Impl(DecoderOptions chosen) : options(std::move(chosen)), sink(options) {}
 
-  std::optional<DecodeFailure> read(Format format, const std::string& body) {
+  static std::size_t text_begin(std::string_view body) {
     constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
-    const std::size_t begin =
-        std::string_view(body).starts_with(byte_order_mark) ? byte_order_mark.size() : 0;
+    return body.starts_with(byte_order_mark) ? byte_order_mark.size() : 0;
+  }
+
+  // Offsets of failures count from behind a byte-order mark.
+  std::optional<DecodeFailure> read(Format format, const std::string& body) {
+    const std::size_t begin = text_begin(body);
     const std::string_view text = std::string_view(body).substr(begin);
     switch (format) {
       case Format::json: return json.read(body, begin, options, sink);
@@ -50,6 +54,7 @@ std::optional<DecodeFailure> Decoder::decode(Format format, std::string& body, b
   impl_->sink.start(batch, site_is_fixed);
   auto failure = impl_->read(format, body);
   if (!failure) return std::nullopt;
+  if (failure->byte_offset) *failure->byte_offset += Impl::text_begin(body);
   if (failure->kind == DecodeFailure::Kind::too_many_records) {
     failure = too_many_records(impl_->options);
   }

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
 #include "record/json_text.h"
 #include "record/utf8.h"
 
@@ -12,7 +15,7 @@ using simdjson::error_code;
 using simdjson::SUCCESS;
 using simdjson::ondemand::json_type;
 
-// Deeper than any log record; bounds the stack.
+// Of the arrays and objects in a field's value. Deeper than any log record; bounds the stack.
 constexpr int depth_max = 64;
 
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
@@ -23,10 +26,59 @@ error_code read_null(simdjson::ondemand::value value) {
   return is_null ? SUCCESS : simdjson::N_ATOM_ERROR;
 }
 
+// What stands between the quotes of a string that begins at `begin`, its escapes as they are.
+std::string_view inside_of_string(const char* begin) {
+  const char* end = begin;
+  while (*end != '"') end += *end == '\\' ? 2 : 1;
+  return {begin, static_cast<std::size_t>(end - begin)};
+}
+
+// Takes errors as they come; what is parsed is not kept.
+class ErrorPlace final : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(std::int64_t) override { return true; }
+  bool number_unsigned(std::uint64_t) override { return true; }
+  bool number_float(double, const std::string&) override { return true; }
+  bool string(std::string&) override { return true; }
+  bool binary(nlohmann::json::binary_t&) override { return true; }
+  bool start_object(std::size_t) override { return true; }
+  bool key(std::string&) override { return true; }
+  bool end_object() override { return true; }
+  bool start_array(std::size_t) override { return true; }
+  bool end_array() override { return true; }
+  bool parse_error(std::size_t position, const std::string&,
+                   const nlohmann::detail::exception&) override {
+    bytes_read = position;
+    return false;
+  }
+
+  std::optional<std::size_t> bytes_read;  // With the one that is wrong.
+};
+
+// Where a text stops being JSON. simdjson does not know for every kind of error.
+std::optional<std::size_t> find_malformed(std::string_view text) {
+  if (const auto offset = find_invalid_utf8(text)) return offset;
+  ErrorPlace place;
+  nlohmann::json::sax_parse(text.begin(), text.end(), &place);
+  if (!place.bytes_read) return std::nullopt;
+  return std::min(std::max<std::size_t>(*place.bytes_read, 1) - 1, text.size());
+}
+
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
   while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
   return text;
+}
+
+error_code read_number(simdjson::ondemand::value value, std::string_view& digits) {
+  digits = trimmed(value.raw_json_token());
+  if (!is_json_number(digits)) return simdjson::NUMBER_ERROR;
+  // Reads past it; a number that no double holds is still its text.
+  double ignored = 0;
+  const auto error = value.get_double().get(ignored);
+  return error == simdjson::NUMBER_ERROR ? SUCCESS : error;
 }
 
 }  // namespace
@@ -92,6 +144,7 @@ bool JsonReader::read_document_object() {
       if (!error) error = field.value().get(value);
       if (!error) error = append_json(value, ignored, 0);
       ignored.clear();
+      is_too_deep_ = false;
       if (error) return fail_malformed(error);
     }
     return true;
@@ -101,7 +154,7 @@ bool JsonReader::read_document_object() {
   if (const auto error = document_.get_object().get(object)) return fail_malformed(error);
   sink_->begin();
   if (const auto error = add_members(object)) return fail_malformed(error);
-  sink_->end(trimmed(text_from(body_begin_)));
+  end_record(trimmed(text_from(body_begin_)));
   return true;
 }
 
@@ -125,6 +178,7 @@ bool JsonReader::read_element(Value element) {
   if (type != json_type::object) {
     std::string text;
     if (const auto error = append_json(element, text, 0)) return fail_malformed(error);
+    is_too_deep_ = false;
     sink_->refuse(text, "expected an object");
     return true;
   }
@@ -132,15 +186,49 @@ bool JsonReader::read_element(Value element) {
   error_code error = element.get_object().get(object);
   if (!error) error = add_members(object);
   if (error) return fail_malformed(error);
-  sink_->end(text_from(begin));
+  end_record(text_from(begin));
   return true;
+}
+
+void JsonReader::end_record(std::string_view text) {
+  if (std::exchange(is_too_deep_, false)) {
+    sink_->refuse(text, fmt::format("nested deeper than {} levels", depth_max));
+  } else {
+    sink_->end(text);
+  }
+}
+
+// Half of a surrogate pair, as a text that was cut leaves it, becomes U+FFFD: it is JSON by its
+// grammar, and simdjson refuses it.
+error_code JsonReader::read_string(Value value, std::string_view& text) {
+  const auto error = value.get_string().get(text);
+  if (error != simdjson::STRING_ERROR) [[likely]]
+    return error;
+  return unescape(inside_of_string(value.raw_json_token().data() + 1), text);
+}
+
+error_code JsonReader::read_name(Field& field, std::string_view& name) {
+  const char* const begin = field.key().raw();
+  const auto error = field.unescaped_key().get(name);
+  if (error != simdjson::STRING_ERROR) [[likely]]
+    return error;
+  return unescape(inside_of_string(begin), name);
+}
+
+error_code JsonReader::unescape(std::string_view inside, std::string_view& text) {
+  std::string out(inside.size(), '\0');
+  const char* const end = unescape_json(inside, out.data());
+  if (end == nullptr) return simdjson::STRING_ERROR;
+  out.resize(static_cast<std::size_t>(end - out.data()));
+  text = sink_->assembler().keep(std::move(out));
+  return SUCCESS;
 }
 
 error_code JsonReader::add_members(Object object) {
   for (auto field : object) {
     if (field.error()) return field.error();
     std::string_view name;
-    if (const auto error = field.unescaped_key().get(name)) return error;
+    if (const auto error = read_name(field.value_unsafe(), name)) return error;
     Value value;
     if (const auto error = field.value().get(value)) return error;
     if (const auto error = add_member(name, value)) return error;
@@ -155,17 +243,13 @@ error_code JsonReader::add_member(std::string_view name, Value value) {
   switch (type) {
     case json_type::string: {
       std::string_view text;
-      if (const auto error = value.get_string().get(text)) return error;
+      if (const auto error = read_string(value, text)) return error;
       assembler.add_text(name, text);
       return SUCCESS;
     }
     case json_type::number: {
-      const std::string_view digits = trimmed(value.raw_json_token());
-      if (!is_json_number(digits)) return simdjson::NUMBER_ERROR;
-      // Reads past it; a number that no double holds is still its text.
-      double ignored = 0;
-      const auto error = value.get_double().get(ignored);
-      if (error != SUCCESS && error != simdjson::NUMBER_ERROR) return error;
+      std::string_view digits;
+      if (const auto error = read_number(value, digits)) return error;
       assembler.add_number(name, digits);
       return SUCCESS;
     }
@@ -180,9 +264,14 @@ error_code JsonReader::add_member(std::string_view name, Value value) {
 
 // Writes a value again without blanks. Reading all of it is what proves that it is JSON.
 error_code JsonReader::append_json(Value value, std::string& out, int depth) {
-  if (depth > depth_max) return simdjson::DEPTH_ERROR;
   json_type type{};
   if (const auto error = value.type().get(type)) return error;
+  const bool is_nested = type == json_type::object || type == json_type::array;
+  if (is_nested && depth == depth_max) {
+    // simdjson passes over what is not read; only its record suffers.
+    is_too_deep_ = true;
+    return SUCCESS;
+  }
   switch (type) {
     case json_type::object: {
       Object object;
@@ -191,7 +280,7 @@ error_code JsonReader::append_json(Value value, std::string& out, int depth) {
       for (auto field : object) {
         if (field.error()) return field.error();
         std::string_view name;
-        if (const auto error = field.unescaped_key().get(name)) return error;
+        if (const auto error = read_name(field.value_unsafe(), name)) return error;
         out += separator;
         append_json_string(out, name);
         out += ':';
@@ -219,16 +308,13 @@ error_code JsonReader::append_json(Value value, std::string& out, int depth) {
     }
     case json_type::string: {
       std::string_view text;
-      if (const auto error = value.get_string().get(text)) return error;
+      if (const auto error = read_string(value, text)) return error;
       append_json_string(out, text);
       return SUCCESS;
     }
     case json_type::number: {
-      const std::string_view digits = trimmed(value.raw_json_token());
-      if (!is_json_number(digits)) return simdjson::NUMBER_ERROR;
-      double ignored = 0;
-      const auto error = value.get_double().get(ignored);
-      if (error != SUCCESS && error != simdjson::NUMBER_ERROR) return error;
+      std::string_view digits;
+      if (const auto error = read_number(value, digits)) return error;
       out += digits;
       return SUCCESS;
     }
@@ -261,16 +347,9 @@ std::string_view JsonReader::text_from(const char* begin) {
 }
 
 bool JsonReader::fail_malformed(error_code error) {
-  std::optional<std::size_t> offset;
-  const char* location = nullptr;
-  if (error == simdjson::UTF8_ERROR) {
-    offset = find_invalid_utf8({body_begin_, static_cast<std::size_t>(body_end_ - body_begin_)});
-  } else if (document_.is_alive() && document_.current_location().get(location) == SUCCESS &&
-             location >= body_begin_ && location <= body_end_) {
-    offset = static_cast<std::size_t>(location - body_begin_);
-  }
   failure_ = {DecodeFailure::Kind::malformed,
-              fmt::format("the body is not JSON: {}", simdjson::error_message(error)), offset};
+              fmt::format("the body is not JSON: {}", simdjson::error_message(error)),
+              find_malformed({body_begin_, static_cast<std::size_t>(body_end_ - body_begin_)})};
   return false;
 }
 
@@ -296,8 +375,9 @@ std::optional<DecodeFailure> JsonReader::read_lines(const std::string& body, std
     if (!error) error = add_members(object);
     if (!error && !is_at_end()) error = simdjson::TRAILING_CONTENT;
     if (error == SUCCESS) {
-      sink.end(line);
+      end_record(line);
     } else {
+      is_too_deep_ = false;
       sink.refuse(line,
                   error == simdjson::INCORRECT_TYPE
                       ? "the line is not a JSON object"

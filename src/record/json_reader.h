@@ -27,6 +27,7 @@ class JsonReader {
   using Object = simdjson::ondemand::object;
   using Array = simdjson::ondemand::array;
   using Value = simdjson::ondemand::value;
+  using Field = simdjson::ondemand::field;
 
   // False: failure_ says why reading stopped.
   bool read_array(Array array);
@@ -35,6 +36,10 @@ class JsonReader {
   simdjson::error_code add_members(Object object);
   simdjson::error_code add_member(std::string_view name, Value value);
   simdjson::error_code append_json(Value value, std::string& out, int depth);
+  simdjson::error_code read_string(Value value, std::string_view& text);
+  simdjson::error_code read_name(Field& field, std::string_view& name);
+  simdjson::error_code unescape(std::string_view inside, std::string_view& text);
+  void end_record(std::string_view text);
   bool fail_malformed(simdjson::error_code error);
   bool is_at_end();
   std::string_view text_from(const char* begin);
@@ -46,6 +51,7 @@ class JsonReader {
   const char* body_begin_ = nullptr;
   const char* body_end_ = nullptr;
   std::optional<DecodeFailure> failure_;
+  bool is_too_deep_ = false;  // The record that is being read.
 };
 
 }  // namespace millrace::record

@@ -1,14 +1,13 @@
 #include "record/record_assembler.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstring>
 
 #include "base/time_text.h"
+#include "record/privacy.h"
 #include "record/utf8.h"
 
 namespace millrace::record {
@@ -20,12 +19,6 @@ constexpr Timestamp earliest = std::chrono::sys_days(std::chrono::year(1990) / 1
 constexpr std::array<Column, 9> text_columns = {
     Column::site,       Column::query,     Column::method,   Column::host,   Column::referrer,
     Column::user_agent, Column::client_ip, Column::protocol, Column::country};
-
-std::string quoted(std::string_view text) {
-  constexpr std::size_t shown_max = 64;
-  const std::string_view shown = cut_at_character(text, shown_max);
-  return fmt::format("\"{}{}\"", shown, shown.size() < text.size() ? "..." : "");
-}
 
 bool complain(Fault& fault, Column column, std::string reason) {
   fault = {std::string(name_of(column)), std::move(reason)};
@@ -40,25 +33,21 @@ std::optional<Number> number_of(std::string_view text) {
   return number;
 }
 
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
-}
-
-// "198.51.100.7" -> "198.51.100.0", "2001:db8:1:2::3" -> "2001:db8:1::"; nullopt: not an address.
-std::optional<std::string> truncated_address(const std::string& text) {
-  std::array<unsigned char, 16> bytes{};
-  std::array<char, INET6_ADDRSTRLEN> out{};
-  const bool is_v4 = inet_pton(AF_INET, text.c_str(), bytes.data()) == 1;
-  if (!is_v4 && inet_pton(AF_INET6, text.c_str(), bytes.data()) != 1) return std::nullopt;
-  constexpr std::size_t v4_kept = 3;
-  constexpr std::size_t v6_kept = 6;
-  std::fill(bytes.begin() + (is_v4 ? v4_kept : v6_kept), bytes.end(),
-            static_cast<unsigned char>(0));
-  inet_ntop(is_v4 ? AF_INET : AF_INET6, bytes.data(), out.data(), out.size());
-  return out.data();
+// Also "200.0" and "1e3", as programs write whole numbers that know no others.
+std::optional<std::int64_t> whole_number_of(std::string_view text) {
+  if (const auto number = number_of<std::int64_t>(text)) return number;
+  constexpr double exact_max = 1LL << 53;
+  const auto number = number_of<double>(text);
+  if (!number || std::abs(*number) > exact_max || *number != std::floor(*number)) {
+    return std::nullopt;
+  }
+  return static_cast<std::int64_t>(*number);
 }
 
 }  // namespace
+
+RecordAssembler::RecordAssembler(const DecoderOptions& options)
+    : options_(options), may_show_values_(setting_against_payloads(options).empty()) {}
 
 void RecordAssembler::start_batch(const Batch& batch, bool site_is_fixed) {
   batch_ = &batch;
@@ -70,6 +59,13 @@ void RecordAssembler::start_record() {
   values_.fill({});
   extra_.clear();
   kept_.clear();
+}
+
+std::string RecordAssembler::shown(std::string_view text) const {
+  if (!may_show_values_) return "the value";
+  constexpr std::size_t shown_max = 64;
+  const std::string_view head = cut_at_character(text, shown_max);
+  return fmt::format("\"{}{}\"", head, head.size() < text.size() ? "..." : "");
 }
 
 std::string_view RecordAssembler::keep(std::string text) {
@@ -96,15 +92,25 @@ void RecordAssembler::add(std::string_view name, std::string_view text, Kind kin
     extra_.emplace_back(name, text);
     return;
   }
+  // As servers write that there is none; a request that is none has it for a path.
+  if (text == "-" && kind == Kind::text && alias->column != Column::path) return;
   Value& value = value_of(alias->column);
   if (value.kind == Kind::none) {
     value = {kind, text, name, alias};
   } else if (alias->rank <= value.alias->rank) {
-    if (alias != value.alias) extra_.emplace_back(value.name, value.text);
+    if (alias != value.alias) displace(value);
     value = {kind, text, name, alias};
   } else {
-    extra_.emplace_back(name, text);
+    displace({kind, text, name, alias});
   }
+}
+
+void RecordAssembler::displace(const Value& value) {
+  const Column column = value.alias->column;
+  const bool may_be_url =
+      column == Column::path || column == Column::host || column == Column::referrer;
+  auto url = may_be_url ? url_without_user(value.text) : std::nullopt;
+  extra_.emplace_back(value.name, url ? keep(*std::move(url)) : value.text);
 }
 
 const Record* RecordAssembler::finish(Fault& fault) {
@@ -128,9 +134,9 @@ bool RecordAssembler::take_timestamp(Fault& fault) {
   }
   const auto time = value.kind == Kind::json ? std::nullopt : parse_timestamp(value.text);
   if (!time) {
-    return complain(fault, Column::timestamp,
-                    fmt::format("{} is not a time (want RFC 3339, or a number since 1970)",
-                                quoted(value.text)));
+    return complain(
+        fault, Column::timestamp,
+        fmt::format("{} is not a time (want RFC 3339, or a number since 1970)", shown(value.text)));
   }
   if (*time < earliest) {
     return complain(fault, Column::timestamp,
@@ -139,7 +145,7 @@ bool RecordAssembler::take_timestamp(Fault& fault) {
   if (*time > batch_->received_at + options_.future_max) {
     return complain(fault, Column::timestamp,
                     fmt::format("{} is more than {} s in the future (ingest.future_max)",
-                                quoted(value.text), options_.future_max.count()));
+                                shown(value.text), options_.future_max.count()));
   }
   record_.timestamp = *time;
   return true;
@@ -154,18 +160,15 @@ bool RecordAssembler::take_path(Fault& fault) {
                     fmt::format("missing (any of {})", alias_list(Column::path)));
   }
   if (value.kind != Kind::text) {
-    return complain(fault, Column::path, fmt::format("{} is not a text", quoted(value.text)));
+    return complain(fault, Column::path, fmt::format("{} is not a text", shown(value.text)));
   }
   std::string_view target = value.text;
-  for (const std::string_view scheme : {"http://", "https://"}) {
-    if (!target.starts_with(scheme)) continue;
-    const std::string_view rest = target.substr(scheme.size());
-    const std::size_t host_size = std::min(rest.find_first_of("/?#"), rest.size());
+  if (const auto url = split_url(target)) {
     Value& host = value_of(Column::host);
-    if (host.kind == Kind::none && host_size > 0) {
-      host = {Kind::text, rest.substr(0, host_size), {}, nullptr};
+    if (host.kind == Kind::none && !url->authority.empty()) {
+      host = {Kind::text, url->authority, {}, nullptr};
     }
-    target = rest.substr(host_size);
+    target = url->target;
     if (target.empty() || target.front() != '/') target = keep("/" + std::string(target));
   }
   const std::size_t question_mark = target.find('?');
@@ -202,30 +205,35 @@ bool RecordAssembler::take_texts(Fault& fault) {
   }
   if (site_is_fixed_ || record_.site == batch_->site) record_.site.reset();
   if (record_.query && record_.query->starts_with('?')) record_.query->remove_prefix(1);
+  if (record_.host) record_.host = host_without_user(*record_.host);
+  if (record_.host == "") record_.host.reset();
+  if (record_.referrer && record_.referrer->find('@') != std::string_view::npos) {
+    if (auto url = url_without_user(*record_.referrer)) record_.referrer = keep(*std::move(url));
+  }
   return true;
 }
 
 bool RecordAssembler::take_status(Fault& fault) {
   const Value& value = value_of(Column::status);
   if (value.kind == Kind::none) return true;
-  const auto status = number_of<std::int32_t>(value.text);
-  constexpr std::int32_t status_min = 100;
-  constexpr std::int32_t status_max = 599;
+  const auto status = whole_number_of(value.text);
+  constexpr std::int64_t status_min = 100;
+  constexpr std::int64_t status_max = 599;
   if (!status || *status < status_min || *status > status_max) {
     return complain(fault, Column::status,
-                    fmt::format("{} is not a whole number from 100 to 599", quoted(value.text)));
+                    fmt::format("{} is not a whole number from 100 to 599", shown(value.text)));
   }
-  record_.status = status;
+  record_.status = static_cast<std::int32_t>(*status);
   return true;
 }
 
 bool RecordAssembler::take_bytes(Fault& fault) {
   const Value& value = value_of(Column::bytes);
   if (value.kind == Kind::none) return true;
-  const auto bytes = number_of<std::int64_t>(value.text);
+  const auto bytes = whole_number_of(value.text);
   if (!bytes || *bytes < 0) {
     return complain(fault, Column::bytes,
-                    fmt::format("{} is not a whole number from 0 to 2^63-1", quoted(value.text)));
+                    fmt::format("{} is not a whole number from 0 to 2^63-1", shown(value.text)));
   }
   record_.bytes = bytes;
   return true;
@@ -244,7 +252,7 @@ bool RecordAssembler::take_duration(Fault& fault) {
   const double duration_us = number ? *number * std::pow(10.0, value.alias->unit_exponent) : -1.0;
   if (!(duration_us >= 0 && duration_us <= duration_us_max)) {
     return complain(fault, Column::duration_us,
-                    fmt::format("{} ({}) is not a duration", quoted(value.text), value.name));
+                    fmt::format("{} ({}) is not a duration", shown(value.text), value.name));
   }
   record_.duration_us = std::llround(duration_us);
   return true;
@@ -264,7 +272,7 @@ bool RecordAssembler::take_attributes(Fault& fault) {
     return complain(
         fault, Column::attributes,
         fmt::format("{} has {} bytes, more than the limit of {} (ingest.field_size_max)",
-                    quoted(name), name.size() + text.size(), options_.field_bytes_max));
+                    shown(name), name.size() + text.size(), options_.field_bytes_max));
   }
   std::stable_sort(extra_.begin(), extra_.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -293,48 +301,42 @@ bool RecordAssembler::check_day(Fault& fault) {
 }
 
 void RecordAssembler::protect_privacy() {
-  if (record_.client_ip && options_.client_ip == ClientIpPrivacy::drop) record_.client_ip.reset();
-  if (record_.client_ip && options_.client_ip == ClientIpPrivacy::truncate) {
-    // What is no address cannot be made coarser: it goes.
-    auto address = truncated_address(std::string(*record_.client_ip));
-    if (address)
-      record_.client_ip = keep(*std::move(address));
-    else
-      record_.client_ip.reset();
-  }
-  if (options_.redacted_query_parameters.empty()) return;
-  if (record_.query) record_.query = redacted_query(*record_.query);
-  if (!record_.referrer) return;
-  const std::size_t question_mark = record_.referrer->find('?');
-  if (question_mark == std::string_view::npos) return;
-  std::string referrer(record_.referrer->substr(0, question_mark + 1));
-  referrer += redacted_query(record_.referrer->substr(question_mark + 1));
-  record_.referrer = keep(std::move(referrer));
+  if (options_.client_ip != ClientIpPrivacy::keep) protect_client_ip();
+  if (!options_.redacted_query_parameters.empty()) redact_parameters();
 }
 
-std::string_view RecordAssembler::redacted_query(std::string_view query) {
-  std::string result;
-  while (true) {
-    const std::size_t end = std::min(query.find('&'), query.size());
-    const std::string_view parameter = query.substr(0, end);
-    const std::size_t equals = std::min(parameter.find('='), parameter.size());
-    const std::string_view name = parameter.substr(0, equals);
-    const bool is_secret =
-        equals < parameter.size() &&
-        std::any_of(
-            options_.redacted_query_parameters.begin(), options_.redacted_query_parameters.end(),
-            [name](const std::string& secret) { return equal_ignoring_case(secret, name); });
-    if (is_secret) {
-      result += name;
-      result += "=REDACTED";
-    } else {
-      result += parameter;
-    }
-    if (end == query.size()) break;
-    result += '&';
-    query.remove_prefix(end + 1);
+void RecordAssembler::protect_client_ip() {
+  const bool is_truncated = options_.client_ip == ClientIpPrivacy::truncate;
+  const auto keep_address = [this](std::optional<std::string> address) {
+    return address ? std::optional(keep(*std::move(address))) : std::nullopt;
+  };
+  if (record_.client_ip) {
+    // What is no address cannot be made coarser: it goes.
+    record_.client_ip =
+        is_truncated ? keep_address(truncated_address(*record_.client_ip)) : std::nullopt;
   }
-  return keep(std::move(result));
+  std::erase_if(record_.attributes, [&](auto& attribute) {
+    auto& [name, text] = attribute;
+    if (with_truncated_addresses(name)) return true;
+    const bool is_named = is_named_for_client(name, text);
+    auto truncated = is_named ? truncated_address(text) : with_truncated_addresses(text);
+    if (!is_truncated || !truncated) return is_named || truncated.has_value();
+    text = keep(*std::move(truncated));
+    return false;
+  });
+}
+
+void RecordAssembler::redact_parameters() {
+  const auto& secrets = options_.redacted_query_parameters;
+  const auto redact = [this](std::string_view& text, std::optional<std::string> redacted) {
+    if (redacted) text = keep(*std::move(redacted));
+  };
+  redact(record_.path, redacted_text(record_.path, secrets));
+  if (record_.query) redact(*record_.query, redacted_query(*record_.query, secrets));
+  if (record_.referrer) redact(*record_.referrer, redacted_text(*record_.referrer, secrets));
+  for (auto& attribute : record_.attributes) {
+    redact(attribute.second, redacted_text(attribute.second, secrets));
+  }
 }
 
 }  // namespace millrace::record

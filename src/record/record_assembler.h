@@ -26,7 +26,7 @@ struct Fault {
 class RecordAssembler {
  public:
   // `options` must outlive the assembler.
-  explicit RecordAssembler(const DecoderOptions& options) : options_(options) {}
+  explicit RecordAssembler(const DecoderOptions& options);
 
   // Starts a batch: `batch` and what it says of site and time are used until the next one.
   void start_batch(const Batch& batch, bool site_is_fixed);
@@ -54,6 +54,7 @@ class RecordAssembler {
   };
 
   void add(std::string_view name, std::string_view text, Kind kind);
+  void displace(const Value& value);
   bool take_texts(Fault& fault);
   bool take_timestamp(Fault& fault);
   bool take_path(Fault& fault);
@@ -63,10 +64,13 @@ class RecordAssembler {
   bool take_attributes(Fault& fault);
   bool check_day(Fault& fault);
   void protect_privacy();
-  std::string_view redacted_query(std::string_view query);
+  void protect_client_ip();
+  void redact_parameters();
+  std::string shown(std::string_view text) const;
   Value& value_of(Column column) { return values_[index_of(column)]; }
 
   const DecoderOptions& options_;
+  const bool may_show_values_;  // In faults.
   const Batch* batch_ = nullptr;
   bool site_is_fixed_ = false;
   std::vector<Day> days_;  // Of the batch's accepted records.
