@@ -150,7 +150,7 @@ Result<std::string> table_select(store::ObjectStore& lake, const Clock& clock,
   }
   // The columns and types of the log, with no rows: a table without files has them too, and a
   // column that no file has yet is null.
-  const std::string none = fmt::format("SELECT {} WHERE false", typed);
+  std::string none = fmt::format("SELECT {} WHERE false", typed);
   if (files.empty()) return none;
   const bool is_by_path = std::all_of(files.begin(), files.end(), [&](const DataFile& data) {
     return has_values_in_path(schema, data);
