@@ -38,3 +38,9 @@ mr_imported_library(Arrow::arrow "libarrow.so.*")
 mr_imported_library(Arrow::parquet "libparquet.so.*")
 mr_imported_library(DuckDB::duckdb "libduckdb.so")
 set_property(TARGET Arrow::parquet PROPERTY INTERFACE_LINK_LIBRARIES Arrow::arrow)
+
+add_library(RdKafka::rdkafka STATIC IMPORTED GLOBAL)
+set_target_properties(RdKafka::rdkafka PROPERTIES
+  IMPORTED_LOCATION ${millrace_dependencies}/lib/librdkafka.a
+  INTERFACE_INCLUDE_DIRECTORIES ${millrace_dependencies}/include
+  INTERFACE_LINK_LIBRARIES "OpenSSL::SSL;OpenSSL::Crypto;CURL::libcurl;zstd::libzstd_shared;ZLIB::ZLIB;Threads::Threads;m;dl")

@@ -21,6 +21,7 @@ OWNERS = {
     r"<yaml-cpp": ["src/base/"],
     r"<spdlog": ["src/base/"],
     r"<prometheus": ["src/base/"],
+    r"<librdkafka/": ["src/journal/"],
     r"<CLI/": ["apps/"],
 }
 

@@ -59,6 +59,18 @@ unpack_arrow() {
   python3 tools/hide_symbols.py "$to"/lib/libarrow.so.* "$to"/lib/libparquet.so.* | sed 's|.*/|dependencies: |'
 }
 
+build_librdkafka() {
+  local from=$1/package/deps/librdkafka to=$2
+  say "building librdkafka"
+  cmake -S "$from" -B "$1/build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_INSTALL_PREFIX="$to" \
+    -DRDKAFKA_BUILD_STATIC=ON -DRDKAFKA_BUILD_EXAMPLES=OFF -DRDKAFKA_BUILD_TESTS=OFF -DWITH_SSL=ON \
+    -DWITH_ZSTD=ON -DWITH_CURL=ON -DWITH_SASL=OFF -DENABLE_LZ4_EXT=OFF >"$1/log" 2>&1 &&
+    cmake --build "$1/build" --target rdkafka >>"$1/log" 2>&1 || { tail -30 "$1/log" >&2; fail "librdkafka does not build"; }
+  mkdir -p "$to/include/librdkafka"
+  cp "$from/src/rdkafka.h" "$from/src/rdkafka_mock.h" "$to/include/librdkafka/"
+  cp "$1/build/src/librdkafka.a" "$to/lib/"
+}
+
 install_pinned_libraries() {
   [ -d "$prefix" ] && return 0
   say "fetching the pinned libraries into $prefix"
@@ -77,6 +89,7 @@ install_pinned_libraries() {
     esac
   done < <(grep -v '^#' tools/dependencies.lock)
   unpack_arrow "$work/pyarrow" "$work/prefix"
+  build_librdkafka "$work/node-rdkafka" "$work/prefix"
   cp "$work/duckdb/package/src/duckdb/src/include/duckdb.h" "$work/prefix/include/"
   cp "$work/_duckdb_node-bindings-linux-x64/package/libduckdb.so" "$work/prefix/lib/"
   # The rename makes the folder appear whole or not at all; another build may have been faster.

@@ -27,8 +27,8 @@ struct EmbeddedJournalOptions {
 };
 
 // A journal of one partition in segment files of a directory (docs/formats/journal.md), for one
-// process. Many appends share one fdatasync.
-class EmbeddedJournal {
+// process, with one consumer at a time. Many appends share one fdatasync.
+class EmbeddedJournal : public Journal {
  public:
   // Creates the directory where it is missing, and starts the journal's thread. `metrics` must
   // outlive the journal. `files`: the seam for tests; null: the directory's own.
@@ -36,17 +36,6 @@ class EmbeddedJournal {
   static Result<std::unique_ptr<EmbeddedJournal>> open(
       EmbeddedJournalOptions options, MetricsRegistry& metrics,
       std::unique_ptr<JournalFiles> files = nullptr);
-
-  virtual ~EmbeddedJournal() = default;
-
-  virtual Appender& appender() = 0;
-
-  // At most one at a time. `listener` must outlive the consumer, and the consumer must go before
-  // the journal.
-  virtual Result<std::unique_ptr<Consumer>> open_consumer(Consumer::Listener& listener) = 0;
-
-  // Writes what is queued, answers it, and refuses later appends. Repeating is safe.
-  virtual void close() = 0;
 };
 
 }  // namespace millrace::journal

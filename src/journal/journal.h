@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -103,6 +104,21 @@ class Consumer {
 
   // The position at which the next entry of `partition` will be appended, for lag.
   virtual Result<Offset> end_position(Partition partition) = 0;
+};
+
+// Both ends of a durable log.
+class Journal {
+ public:
+  virtual ~Journal() = default;
+
+  virtual Appender& appender() = 0;
+
+  // `listener` must outlive the consumer, and the consumer must go before the journal.
+  // Errors: invalid_argument.
+  virtual Result<std::unique_ptr<Consumer>> open_consumer(Consumer::Listener& listener) = 0;
+
+  // Makes durable what is queued, answers it, and refuses later appends. Repeating is safe.
+  virtual void close() = 0;
 };
 
 }  // namespace millrace::journal
