@@ -1,10 +1,13 @@
 #include <fmt/format.h>
 
 #include "app_config.h"
-#include "base/posix_file.h"
+#include "base/units.h"
 #include "commands.h"
+#include "process.h"
 #include "rollup/aggregator.h"
+#include "scratch_folder.h"
 #include "store/local_store.h"
+#include "version.h"
 
 namespace millrace::apps {
 
@@ -21,24 +24,35 @@ Result<rollup::AggregateSummary> aggregate(const AggregateArguments& arguments,
                                            const AppConfig& config) {
   const SystemClock clock;
   MetricsRegistry metrics;
-  MR_TRY(create_directories(config.scratch_directory()));
+  MR_TRY_ASSIGN(const ScratchFolder scratch, ScratchFolder::create(config.scratch_directory()));
+  sql::EngineOptions engine_options = config.sql;
+  engine_options.temporary_directory = scratch.path() + "/sql";
   MR_TRY_ASSIGN(const auto lake, store::LocalStore::open(config.lake_directory()));
   MR_TRY_ASSIGN(const auto analytics, store::LocalStore::open(config.analytics_directory()));
-  MR_TRY_ASSIGN(const auto engine, sql::Engine::open(config.sql));
-  rollup::Aggregator aggregator({.scratch_directory = config.scratch_directory()}, *lake,
-                                *analytics, *engine, clock, metrics);
+  MR_TRY_ASSIGN(const auto engine, sql::Engine::open(engine_options));
+  rollup::Aggregator aggregator({.scratch_directory = scratch.path()}, *lake, *analytics, *engine,
+                                clock, metrics);
   return arguments.rebuilds ? aggregator.rebuild(arguments.rebuilt_rollup) : aggregator.run_once();
 }
 
+std::string aggregate_welcome(const Process& process, const AppConfig& config) {
+  return fmt::format("Millrace {} aggregates every {}\nMetrics: {}/metrics\n", version,
+                     format_duration(config.aggregate_interval), process.admin_url());
+}
+
 int run_aggregate(const AggregateArguments& arguments) {
+  if (!arguments.config.aggregate_interval.empty()) {
+    return run_process(arguments.config, {.aggregates = true}, aggregate_welcome);
+  }
   AppConfig config;
   if (const auto loaded = load_config(arguments.config, config); !loaded) {
     return complain(loaded.error().message, exit_usage);
   }
   set_up_logging(config.log_format, config.log_level);
   if (!arguments.once && !arguments.rebuilds) {
-    return complain("want --once or --rebuild (a running `millrace serve` aggregates by itself)",
-                    exit_usage);
+    return complain(
+        "want --once, --every or --rebuild (a running `millrace serve` aggregates by itself)",
+        exit_usage);
   }
   const auto summary = aggregate(arguments, config);
   if (!summary) return complain(summary.error().message);
@@ -56,7 +70,13 @@ void add_aggregate_command(CLI::App& program, int& exit_code) {
   command->add_option("--config", arguments->config.file, "YAML file");
   command->add_option("--data", arguments->config.data_directory,
                       "The data folder (default: data)");
-  command->add_flag("--once", arguments->once, "Fold in what is new, and exit");
+  auto* once = command->add_flag("--once", arguments->once, "Fold in what is new, and exit");
+  command
+      ->add_option("--every", arguments->config.aggregate_interval,
+                   "Go on until SIGTERM or Ctrl-C, and look for new data so often (30s)")
+      ->excludes(once);
+  command->add_option("--admin", arguments->config.admin_listen,
+                      "HOST:PORT of /metrics with --every (default: 127.0.0.1:8081)");
   auto* rebuild = command->add_option("--rebuild", arguments->rebuilt_rollup,
                                       "Make the sums of one rollup, or of all, anew");
   rebuild->expected(0, 1);

@@ -106,7 +106,54 @@ void add_ingest_keys(ConfigKeys& keys, AppConfig& config) {
       });
 }
 
+void add_kafka_keys(ConfigKeys& keys, journal::KafkaOptions& kafka) {
+  keys.add_text_list("journal.kafka.brokers", kafka.brokers, "HOST:PORT of some of the brokers.");
+  keys.add_text("journal.kafka.topic", kafka.topic, "The topic; its partitions are the journal's.");
+  keys.add_text("journal.kafka.client_id", kafka.client_id, "How the brokers name this process.");
+  keys.add_choice("journal.kafka.security", kafka.security,
+                  {{"plaintext", journal::KafkaSecurity::plaintext},
+                   {"ssl", journal::KafkaSecurity::ssl},
+                   {"sasl_plaintext", journal::KafkaSecurity::sasl_plaintext},
+                   {"sasl_ssl", journal::KafkaSecurity::sasl_ssl}},
+                  "Whether to use TLS, and whether to log in.");
+  keys.add_text("journal.kafka.ssl_ca_file", kafka.ssl_ca_file,
+                "Certificates to trust (PEM). Empty: the system's.");
+  keys.add_text("journal.kafka.ssl_certificate_file", kafka.ssl_certificate_file,
+                "Our own certificate (PEM), where the brokers want one.");
+  keys.add_text("journal.kafka.ssl_key_file", kafka.ssl_key_file, "The key of our certificate.");
+  keys.add_secret("journal.kafka.ssl_key_password", kafka.ssl_key_password,
+                  "The password of that key.");
+  keys.add_text("journal.kafka.sasl_mechanism", kafka.sasl_mechanism,
+                "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER.");
+  keys.add_text("journal.kafka.sasl_username", kafka.sasl_username, "For PLAIN and SCRAM.");
+  keys.add_secret("journal.kafka.sasl_password", kafka.sasl_password, "For PLAIN and SCRAM.");
+  keys.add_text("journal.kafka.compression", kafka.compression,
+                "none, gzip, snappy, lz4 or zstd, of what is appended.");
+  keys.add_duration("journal.kafka.linger", kafka.linger, {0ms, 1min},
+                    "How long an entry may wait for others that go with it.");
+  keys.add_duration("journal.kafka.delivery_timeout", kafka.delivery_timeout, {1s, 1h},
+                    "How long a batch may wait for the brokers; 503 beyond.");
+  keys.add_text("journal.kafka.group", kafka.group, "The consumer group of the writers.");
+  keys.add_text("journal.kafka.group_instance_id", kafka.group_instance_id,
+                "A name of this writer for static membership; empty: none.");
+  keys.add_duration("journal.kafka.session_timeout", kafka.session_timeout, {6s, 1h},
+                    "A writer that the brokers do not hear from for this long is given up.");
+  keys.add_duration("journal.kafka.max_poll_interval", kafka.max_poll_interval, {6s, 24h},
+                    "So is one that reads nothing for this long.");
+  keys.add_list<journal::KafkaProperty>(
+      "journal.kafka.properties", kafka.properties,
+      "Any other property of librdkafka. They win over the keys above.",
+      [](ConfigKeys& element, journal::KafkaProperty& property) {
+        element.add_text("name", property.name, "As in librdkafka's CONFIGURATION.md.");
+        element.require("name");
+        element.add_secret("value", property.value, "Not shown: it may be a secret.");
+      });
+}
+
 void add_storage_keys(ConfigKeys& keys, AppConfig& config) {
+  keys.add_choice("journal.kind", config.journal_kind,
+                  {{"embedded", JournalKind::embedded}, {"kafka", JournalKind::kafka}},
+                  "Segment files in the data folder, for one process; or a Kafka topic.");
   auto& journal = config.journal;
   keys.add_size("journal.segment_size_max", journal.segment_size_bytes_max, {64 * kib, 4 * gib},
                 "A segment file that reaches this is followed by a new one.");
@@ -116,6 +163,7 @@ void add_storage_keys(ConfigKeys& keys, AppConfig& config) {
                 "Batches that wait for the disk; 503 beyond.");
   keys.add_size("journal.size_max", journal.journal_size_bytes_max, {mib, 1024 * 1024 * gib},
                 "All that the tables do not have yet; 503 beyond.");
+  add_kafka_keys(keys, config.kafka);
   auto& flush = config.writer.flush;
   keys.add_duration("writer.flush_age", flush.age_max, {10ms, 24h},
                     "Records are in the table this long after they were read, at the latest.");
@@ -191,6 +239,10 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
   if (!arguments.listen.empty()) MR_TRY(keys.set("http.listen", arguments.listen));
   if (!arguments.admin_listen.empty()) MR_TRY(keys.set("admin.listen", arguments.admin_listen));
 
+  if (!arguments.aggregate_interval.empty()) {
+    MR_TRY(keys.set("aggregate.interval", arguments.aggregate_interval));
+  }
+
   MR_TRY_ASSIGN(const Endpoint endpoint, parse_endpoint(config.listen));
   if (!is_loopback(endpoint.address) && config.ingest.api_keys.empty() &&
       !config.allow_unauthenticated) {
@@ -219,12 +271,24 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
                     format_size(journal.segment_size_bytes_max),
                     format_size(journal.entry_size_bytes_max)));
   }
+  config.kafka.entry_size_bytes_max = journal.entry_size_bytes_max;
+  config.kafka.queue_size_bytes_max = journal.queue_size_bytes_max;
+  if (config.journal_kind == JournalKind::kafka) {
+    for (std::size_t i = 0; i < config.kafka.properties.size(); ++i) {
+      const auto checked = journal::check_kafka_property(config.kafka.properties[i]);
+      if (checked) continue;
+      return fail(
+          Errc::invalid_argument,
+          fmt::format("{}: {}", keys.place_of(fmt::format("journal.kafka.properties[{}].name", i)),
+                      checked.error().message));
+    }
+    MR_TRY(journal::check_kafka_options(config.kafka));
+  }
   config.http.address = endpoint.address;
   config.http.port = endpoint.port;
   config.ingest.decoder.future_max =
       std::chrono::duration_cast<std::chrono::seconds>(config.future_max);
   config.journal.directory = config.journal_directory();
-  config.sql.temporary_directory = config.scratch_directory() + "/sql";
   if (config.flush_idle.count() > 0) config.writer.flush.idle_max = config.flush_idle;
   return {};
 }

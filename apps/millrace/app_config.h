@@ -11,10 +11,13 @@
 #include "http/server.h"
 #include "ingest/ingest_service.h"
 #include "journal/embedded_journal.h"
+#include "journal/kafka_options.h"
 #include "sql/engine.h"
 #include "writer/writer.h"
 
 namespace millrace::apps {
+
+enum class JournalKind : std::uint8_t { embedded, kafka };
 
 // All settings of the process; docs for each are in its keys (`millrace config print`).
 struct AppConfig {
@@ -30,7 +33,9 @@ struct AppConfig {
   bool aggregate_enabled = true;
   http::ServerOptions http;
   ingest::IngestOptions ingest;
+  JournalKind journal_kind = JournalKind::embedded;
   journal::EmbeddedJournalOptions journal;
+  journal::KafkaOptions kafka;
   writer::WriterOptions writer;
   std::chrono::milliseconds flush_idle{1'000};
   sql::EngineOptions sql;
@@ -52,6 +57,7 @@ struct ConfigArguments {
   std::string data_directory;
   std::string listen;
   std::string admin_listen;
+  std::string aggregate_interval;
 };
 
 // Reads the file, lets the command line win, and checks what no single key can.

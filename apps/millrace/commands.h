@@ -7,6 +7,8 @@ namespace millrace::apps {
 // Each adds one subcommand to the program; running it sets `exit_code`: 0 done, 1 failed, 2 the
 // command line or the configuration is at fault.
 void add_serve_command(CLI::App& program, int& exit_code);
+void add_ingest_command(CLI::App& program, int& exit_code);
+void add_write_command(CLI::App& program, int& exit_code);
 void add_query_command(CLI::App& program, int& exit_code);
 void add_aggregate_command(CLI::App& program, int& exit_code);
 void add_send_command(CLI::App& program, int& exit_code);

@@ -36,6 +36,8 @@ int run(int argc, char** argv) {
   program.require_subcommand(1);
   int exit_code = 0;
   add_serve_command(program, exit_code);
+  add_ingest_command(program, exit_code);
+  add_write_command(program, exit_code);
   add_send_command(program, exit_code);
   add_query_command(program, exit_code);
   add_aggregate_command(program, exit_code);

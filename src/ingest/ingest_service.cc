@@ -27,28 +27,6 @@ constexpr std::string_view welcome =
     "  GET  /healthz       200 while the process lives\n"
     "  GET  /readyz        200 while it takes batches\n";
 
-http::Response text_reply(int status, std::string_view body,
-                          std::string content_type = "text/plain") {
-  return {.status = status,
-          .content_type = std::move(content_type),
-          .headers = {},
-          .body = std::string(body)};
-}
-
-http::Response method_reply(const http::Request& request, std::string_view allowed) {
-  http::Response response =
-      request.method == "OPTIONS"
-          ? text_reply(204, "", "")
-          : error_reply(
-                405, fmt::format("{} is not allowed here (allowed: {})", request.method, allowed));
-  response.headers.emplace_back("Allow", allowed);
-  return response;
-}
-
-bool is_read(const http::Request& request) {
-  return request.method == "GET" || request.method == "HEAD";
-}
-
 std::optional<std::string_view> key_in(const http::Request& request) {
   if (const auto key = request.header("x-api-key")) return key;
   const auto authorization = request.header("authorization");
@@ -59,11 +37,6 @@ std::optional<std::string_view> key_in(const http::Request& request) {
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   if (given != scheme) return std::nullopt;
   return authorization->substr(scheme.size());
-}
-
-http::Response failure_reply(const http::Failure& failure) {
-  return error_reply(failure.status, failure.message,
-                     {.byte_offset = {}, .limit = failure.limit, .size = failure.size});
 }
 
 bool is_true(std::optional<std::string_view> parameter) {
@@ -78,14 +51,14 @@ bool is_idempotency_key(std::string_view text) {
 }  // namespace
 
 IngestService::IngestService(IngestOptions options, journal::Appender& appender, const Clock& clock,
-                             MetricsRegistry& metrics, std::vector<ReadinessCheck> readiness_checks)
+                             MetricsRegistry& metrics, const Readiness& readiness)
     : options_(std::move(options)),
       keys_(options_.api_keys),
       appender_(appender),
       clock_(clock),
       metrics_(metrics),
       decoders_(options_.decoder),
-      readiness_checks_(std::move(readiness_checks)) {
+      readiness_(readiness) {
   for (const ApiKey& key : keys_.all()) {
     limiters_.push_back(key.records_per_second_max > 0
                             ? std::make_unique<RateLimiter>(key.records_per_second_max, clock)
@@ -120,7 +93,7 @@ http::Response IngestService::other_reply(const http::Request& request) const {
   if (!is_read(request)) return method_reply(request, "GET, HEAD, OPTIONS");
   if (request.path == "/") return text_reply(200, welcome);
   if (request.path == "/healthz") return text_reply(200, "ok\n");
-  if (request.path == "/readyz") return readiness();
+  if (request.path == "/readyz") return readiness_.response();
   return text_reply(200, api_document(), "application/yaml");
 }
 
@@ -156,15 +129,6 @@ std::optional<http::Response> IngestService::take_tokens(const Sender& sender,
   if (wait.count() == 0) return std::nullopt;
   return retry_reply(429, "the key's limit of records per second is reached",
                      static_cast<int>((wait.count() + 999) / 1000));
-}
-
-http::Response IngestService::readiness() const {
-  if (is_draining_) return retry_reply(503, "shutting down");
-  if (const auto failure = appender_.failure()) return retry_reply(503, *failure);
-  for (const ReadinessCheck& check : readiness_checks_) {
-    if (const auto reason = check()) return retry_reply(503, *reason);
-  }
-  return text_reply(200, "ready\n");
 }
 
 std::optional<IngestService::Sender> IngestService::authenticate(
@@ -242,25 +206,6 @@ void IngestService::append(std::string reply_id, record::Batch batch, PendingRep
     return pending->reply.send(error_reply(413, taken.error().message, details));
   }
   pending->reply.send(retry_reply(503, taken.error().message));
-}
-
-std::optional<http::Response> AdminService::admit(const http::Request&) { return std::nullopt; }
-
-void AdminService::handle(http::Request request, http::Responder responder) {
-  const bool is_known =
-      request.path == "/metrics" || request.path == "/healthz" || request.path == "/readyz";
-  if (!is_known) {
-    return responder.respond(
-        error_reply(404, "there is nothing here (want /metrics, /healthz or /readyz)"));
-  }
-  if (!is_read(request)) return responder.respond(method_reply(request, "GET, HEAD, OPTIONS"));
-  if (request.path == "/healthz") return responder.respond(text_reply(200, "ok\n"));
-  if (request.path == "/readyz") return responder.respond(ingest_.readiness());
-  responder.respond(text_reply(200, metrics_.exposition(), "text/plain; version=0.0.4"));
-}
-
-http::Response AdminService::failure(const http::Failure& failure) {
-  return failure_reply(failure);
 }
 
 }  // namespace millrace::ingest

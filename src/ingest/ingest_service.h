@@ -1,7 +1,5 @@
 #pragma once
 
-#include <atomic>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +13,7 @@
 #include "ingest/ingest_metrics.h"
 #include "ingest/pending_reply.h"
 #include "ingest/rate_limiter.h"
+#include "ingest/readiness.h"
 #include "journal/journal.h"
 #include "record/decoder.h"
 
@@ -27,9 +26,6 @@ struct IngestOptions {
   std::vector<ApiKey> api_keys;  // Empty: everybody may send.
 };
 
-// Whether the process can take requests: why not, or nullopt. Called from any thread.
-using ReadinessCheck = std::function<std::optional<std::string>()>;
-
 // The ingestion API (docs/api.yaml): takes batches of log records, checks them, and answers once
 // the journal has them. Everything but a batch, and what the header of a batch tells against it, is
 // answered by admit(). Thread-safe. The appender may still call back until it is closed: the
@@ -38,17 +34,11 @@ class IngestService final : public http::Handler {
  public:
   // All must outlive the service.
   IngestService(IngestOptions options, journal::Appender& appender, const Clock& clock,
-                MetricsRegistry& metrics, std::vector<ReadinessCheck> readiness_checks);
+                MetricsRegistry& metrics, const Readiness& readiness);
 
   std::optional<http::Response> admit(const http::Request& request) override;
   void handle(http::Request request, http::Responder responder) override;
   http::Response failure(const http::Failure& failure) override;
-
-  // From now on /readyz says that the process is going, so that balancers turn elsewhere.
-  void set_draining() { is_draining_ = true; }
-
-  // The answer to /readyz.
-  http::Response readiness() const;
 
  private:
   struct Sender {
@@ -71,25 +61,8 @@ class IngestService final : public http::Handler {
   const Clock& clock_;
   IngestMetrics metrics_;
   DecoderPool decoders_;
-  const std::vector<ReadinessCheck> readiness_checks_;
+  const Readiness& readiness_;
   std::vector<std::unique_ptr<RateLimiter>> limiters_;  // By key; null: no limit.
-  std::atomic<bool> is_draining_{false};
-};
-
-// What operators and Prometheus ask, on a listener of its own: /metrics, /healthz, /readyz.
-class AdminService final : public http::Handler {
- public:
-  // Both must outlive it.
-  AdminService(const IngestService& ingest, const MetricsRegistry& metrics)
-      : ingest_(ingest), metrics_(metrics) {}
-
-  std::optional<http::Response> admit(const http::Request& request) override;
-  void handle(http::Request request, http::Responder responder) override;
-  http::Response failure(const http::Failure& failure) override;
-
- private:
-  const IngestService& ingest_;
-  const MetricsRegistry& metrics_;
 };
 
 }  // namespace millrace::ingest

@@ -1,4 +1,5 @@
 #include "ingest/ingest_service.h"
+#include "ingest/admin_service.h"
 
 #include <gtest/gtest.h>
 
@@ -100,7 +101,7 @@ TEST_F(IngestServiceTest, ReadinessFollowsTheJournalTheChecksAndTheDrain) {
   not_ready = "writer stopped";
   EXPECT_EQ(get("/readyz").status, 503);
   not_ready.reset();
-  service.set_draining();
+  readiness.set_draining();
   EXPECT_EQ(get("/readyz").status, 503);
   EXPECT_EQ(get("/healthz").status, 200);
 }
@@ -155,7 +156,7 @@ TEST_F(IngestServiceTest, WhatTheServerRefusesHasTheSameShapeAndIsCounted) {
 }
 
 TEST_F(IngestServiceTest, TheAdminServiceHasMetricsAndNoBatches) {
-  AdminService admin(service, metrics);
+  AdminService admin(readiness, metrics);
   const auto status_of = [&admin](const char* method, const char* path) {
     const auto answer = std::make_shared<Answer>();
     admin.handle(request(method, path, ""), http::Responder(answer));

@@ -1,5 +1,7 @@
 #include "ingest/replies.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -65,6 +67,32 @@ http::Response batch_reply(int status, std::string_view batch_id, const record::
           .content_type = "application/json",
           .headers = {},
           .body = dumped(reply) + "\n"};
+}
+
+http::Response text_reply(int status, std::string_view body, std::string content_type) {
+  return {.status = status,
+          .content_type = std::move(content_type),
+          .headers = {},
+          .body = std::string(body)};
+}
+
+http::Response method_reply(const http::Request& request, std::string_view allowed) {
+  http::Response response =
+      request.method == "OPTIONS"
+          ? text_reply(204, "", "")
+          : error_reply(
+                405, fmt::format("{} is not allowed here (allowed: {})", request.method, allowed));
+  response.headers.emplace_back("Allow", allowed);
+  return response;
+}
+
+bool is_read(const http::Request& request) {
+  return request.method == "GET" || request.method == "HEAD";
+}
+
+http::Response failure_reply(const http::Failure& failure) {
+  return error_reply(failure.status, failure.message,
+                     {.byte_offset = {}, .limit = failure.limit, .size = failure.size});
 }
 
 }  // namespace millrace::ingest

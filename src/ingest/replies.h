@@ -27,4 +27,16 @@ http::Response retry_reply(int status, std::string_view message, int retry_after
 http::Response batch_reply(int status, std::string_view batch_id, const record::Batch& batch,
                            std::size_t errors_max);
 
+http::Response text_reply(int status, std::string_view body,
+                          std::string content_type = "text/plain");
+
+// The answer to a method that is not among `allowed`: 405, or what OPTIONS asks for.
+http::Response method_reply(const http::Request& request, std::string_view allowed);
+
+// Whether the method is GET or HEAD.
+bool is_read(const http::Request& request);
+
+// What the server itself refuses, in the shape of all errors.
+http::Response failure_reply(const http::Failure& failure);
+
 }  // namespace millrace::ingest

@@ -82,7 +82,8 @@ Error no_topic(const std::string& topic) {
 
 }  // namespace
 
-Result<void> check_kafka_property(const std::string& name, const std::string& value) {
+Result<void> check_kafka_property(const KafkaProperty& property) {
+  const std::string& name = property.name;
   if (std::find(std::begin(own_properties), std::end(own_properties), name) !=
       std::end(own_properties)) {
     return fail(Errc::invalid_argument,
@@ -91,7 +92,18 @@ Result<void> check_kafka_property(const std::string& name, const std::string& va
                             name));
   }
   const KafkaConf conf(rd_kafka_conf_new());
-  return set(conf.get(), name, value);
+  return set(conf.get(), name, property.value);
+}
+
+Result<void> check_kafka_options(const KafkaOptions& options) {
+  if (options.brokers.empty()) {
+    return fail(Errc::invalid_argument, "journal.kafka.brokers: want at least one HOST:PORT");
+  }
+  if (options.topic.empty()) return fail(Errc::invalid_argument, "journal.kafka.topic is empty");
+  // A client is where librdkafka checks what depends on each other. It contacts nobody so soon.
+  MR_TRY_ASSIGN(KafkaConf conf, make_kafka_conf(options, {{"group.id", options.group}}));
+  MR_TRY(make_kafka_client(RD_KAFKA_PRODUCER, std::move(conf)));
+  return {};
 }
 
 Result<KafkaConf> make_kafka_conf(const KafkaOptions& options, const KafkaProperties& own) {

@@ -3,14 +3,17 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 
 namespace millrace::journal {
+
+struct KafkaProperty {
+  std::string name;
+  std::string value;
+};
 
 enum class KafkaSecurity : std::uint8_t { plaintext, ssl, sasl_plaintext, sasl_ssl };
 
@@ -48,11 +51,14 @@ struct KafkaOptions {
   std::size_t poll_size_bytes_max = 4UL << 20;
 
   // Any other property of librdkafka. They win over the ones above.
-  std::map<std::string, std::string> properties{};
+  std::vector<KafkaProperty> properties{};
 };
 
-// Whether `name` is a property of librdkafka that may be set, and takes `value`.
-// Errors: invalid_argument.
-Result<void> check_kafka_property(const std::string& name, const std::string& value);
+// Whether it is a property of librdkafka that may be set, with such a value.
+// Errors: invalid_argument; the value is not repeated.
+Result<void> check_kafka_property(const KafkaProperty& property);
+
+// Whether librdkafka takes all of them together. Errors: invalid_argument.
+Result<void> check_kafka_options(const KafkaOptions& options);
 
 }  // namespace millrace::journal

@@ -47,7 +47,7 @@ class IngestWorld {
   using Query = std::vector<std::pair<std::string, std::string>>;
 
   explicit IngestWorld(IngestOptions options = {})
-      : service(std::move(options), appender, clock, metrics, {[this] { return not_ready; }}) {}
+      : service(std::move(options), appender, clock, metrics, readiness) {}
 
   // What is asked, and answered at once or later.
   std::shared_ptr<Answer> start(http::Request request) {
@@ -97,6 +97,7 @@ class IngestWorld {
   MetricsRegistry metrics;
   FakeAppender appender;
   std::optional<std::string> not_ready;
+  Readiness readiness{{[this] { return appender.failure(); }, [this] { return not_ready; }}};
   IngestService service;
 };
 

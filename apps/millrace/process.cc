@@ -1,0 +1,245 @@
+#include "process.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "commands.h"
+#include "ingest/admin_service.h"
+#include "ingest/ingest_service.h"
+#include "journal/kafka_journal.h"
+#include "rollup/aggregator.h"
+#include "scratch_folder.h"
+#include "signals.h"
+#include "store/local_store.h"
+#include "worker_thread.h"
+
+namespace millrace::apps {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+std::string url_of(const std::string& address, std::uint16_t port) {
+  const bool is_ipv6 = address.find(':') != std::string::npos;
+  return fmt::format("http://{}:{}", is_ipv6 ? fmt::format("[{}]", address) : address, port);
+}
+
+}  // namespace
+
+class Process::Impl {
+ public:
+  Impl(AppConfig config, Roles roles) : config_(std::move(config)), roles_(roles) {}
+
+  Result<void> start() {
+    MR_TRY(open_journal());
+    if (roles_.writes || roles_.aggregates) {
+      MR_TRY_ASSIGN(lake_, store::LocalStore::open(config_.lake_directory()));
+    }
+    if (roles_.writes) MR_TRY(start_writer());
+    if (roles_.aggregates) MR_TRY(start_aggregator());
+    if (roles_.ingests) {
+      ingest_ = std::make_unique<ingest::IngestService>(config_.ingest, journal_->appender(),
+                                                        clock_, metrics_, readiness_);
+      MR_TRY_ASSIGN(server_, http::Server::start(config_.http, *ingest_, metrics_));
+    }
+    return start_admin();
+  }
+
+  std::string api_url() const {
+    return server_ ? url_of(config_.http.address, server_->port()) : "";
+  }
+  std::string admin_url() const { return url_of(admin_address_, admin_server_->port()); }
+
+  std::optional<std::string> wait() {
+    while (!wait_for_stop_signal(250ms)) {
+      if (auto reason = failure()) return reason;
+    }
+    return std::nullopt;
+  }
+
+  Result<void> stop() {
+    log(LogLevel::info, "stopping");
+    readiness_.set_draining();
+    if (server_) server_->stop(config_.shutdown_grace);
+    // No entry comes any more once the journal is closed; the writer reads what is in it.
+    if (journal_) journal_->close();
+    if (writer_thread_) writer_thread_->stop();
+    Result<void> drained = drain_writer();
+    // Its partitions go to the group's other members at once.
+    writer_.reset();
+    if (aggregator_thread_) {
+      aggregator_thread_->stop();
+      if (const auto folded = aggregator_->run_once(); !folded && drained) {
+        log(LogLevel::warn, "rollup: the last run failed; the next start goes on from there",
+            {{"reason", folded.error().message}});
+      }
+    }
+    if (admin_server_) admin_server_->stop(1s);
+    log(LogLevel::info, "stopped");
+    return drained;
+  }
+
+ private:
+  Result<void> open_journal() {
+    if (!roles_.ingests && !roles_.writes) return {};
+    if (config_.journal_kind == JournalKind::embedded) {
+      MR_TRY_ASSIGN(journal_, journal::EmbeddedJournal::open(config_.journal, metrics_));
+      return {};
+    }
+    const auto ends = !roles_.writes    ? journal::KafkaEnds::append
+                      : !roles_.ingests ? journal::KafkaEnds::consume
+                                        : journal::KafkaEnds::both;
+    MR_TRY_ASSIGN(journal_, journal::open_kafka_journal(config_.kafka, ends, metrics_));
+    return {};
+  }
+
+  Result<void> start_writer() {
+    const auto open_consumer = [this](journal::Consumer::Listener& listener) {
+      return journal_->open_consumer(listener);
+    };
+    MR_TRY_ASSIGN(writer_,
+                  writer::Writer::open(config_.writer, *lake_, open_consumer, clock_, metrics_));
+    writer_thread_.emplace("writer", [this] { return write(); });
+    return {};
+  }
+
+  Result<void> start_aggregator() {
+    MR_TRY_ASSIGN(ScratchFolder scratch, ScratchFolder::create(config_.scratch_directory()));
+    scratch_ = std::make_unique<ScratchFolder>(std::move(scratch));
+    sql::EngineOptions engine_options = config_.sql;
+    engine_options.temporary_directory = scratch_->path() + "/sql";
+    MR_TRY_ASSIGN(engine_, sql::Engine::open(engine_options));
+    MR_TRY_ASSIGN(analytics_, store::LocalStore::open(config_.analytics_directory()));
+    aggregator_ = std::make_unique<rollup::Aggregator>(
+        rollup::AggregatorOptions{.scratch_directory = scratch_->path()}, *lake_, *analytics_,
+        *engine_, clock_, metrics_);
+    aggregator_thread_.emplace("aggregator", [this] { return aggregate(); });
+    return {};
+  }
+
+  Result<void> start_admin() {
+    MR_TRY_ASSIGN(const Endpoint admin, parse_endpoint(config_.admin_listen));
+    admin_address_ = admin.address;
+    admin_ = std::make_unique<ingest::AdminService>(readiness_, metrics_);
+    http::ServerOptions options;
+    options.name = "admin";
+    options.address = admin.address;
+    options.port = admin.port;
+    options.threads = 1;
+    options.connections_max = 100;
+    MR_TRY_ASSIGN(admin_server_, http::Server::start(options, *admin_, metrics_));
+    return {};
+  }
+
+  // Why the process has to end.
+  std::optional<std::string> failure() const {
+    if (writer_thread_) {
+      if (auto reason = writer_thread_->failure()) return reason;
+    }
+    return aggregator_thread_ ? aggregator_thread_->failure() : std::nullopt;
+  }
+
+  std::optional<std::string> unready() const {
+    if (roles_.ingests) {
+      if (auto reason = journal_->appender().failure()) return reason;
+    }
+    return failure();
+  }
+
+  Result<void> drain_writer() {
+    if (!writer_thread_ || writer_thread_->failure()) return {};
+    const auto give_up_at = clock_.monotonic_now() + config_.shutdown_grace;
+    // What this process took runs through where it is the journal's only writer.
+    if (config_.journal_kind == JournalKind::embedded) MR_TRY(writer_->run_once(0ms));
+    while (true) {
+      auto drained = writer_->drain();
+      if (drained || clock_.monotonic_now() > give_up_at) return drained;
+      MR_TRY(writer_->run_once(100ms));
+    }
+  }
+
+  Result<std::chrono::milliseconds> write() {
+    MR_TRY(writer_->run_once(100ms));
+    return 0ms;
+  }
+
+  // Whatever is wrong with a rollup, records are taken and stored meanwhile.
+  Result<std::chrono::milliseconds> aggregate() {
+    const auto done = aggregator_->run_once();
+    const std::string failure = done ? "" : done.error().message;
+    const bool is_news = failure != std::exchange(aggregate_failure_, failure);
+    if (!done && is_news) {
+      log(LogLevel::error, "rollup: a run failed; trying again", {{"reason", failure}});
+    } else if (done && is_news) {
+      log(LogLevel::info, "rollup: works again");
+    }
+    if (done && done->files_folded > 0) {
+      log(LogLevel::info, "rollup: folded new files in",
+          {{"files", done->files_folded}, {"summaries", done->summaries_written}});
+    }
+    return config_.aggregate_interval;
+  }
+
+  const AppConfig config_;
+  const Roles roles_;
+  const SystemClock clock_;
+  MetricsRegistry metrics_;
+  ingest::Readiness readiness_{{[this] { return unready(); }}};
+  std::unique_ptr<journal::Journal> journal_;
+  std::unique_ptr<store::LocalStore> lake_;
+  std::unique_ptr<store::LocalStore> analytics_;
+  std::unique_ptr<ScratchFolder> scratch_;
+  std::unique_ptr<sql::Engine> engine_;
+  std::unique_ptr<writer::Writer> writer_;
+  std::unique_ptr<rollup::Aggregator> aggregator_;
+  std::string aggregate_failure_;  // Of the last run; for its thread.
+  std::unique_ptr<ingest::IngestService> ingest_;
+  std::unique_ptr<ingest::AdminService> admin_;
+  std::string admin_address_;
+  std::unique_ptr<http::Server> server_;
+  std::unique_ptr<http::Server> admin_server_;
+  std::optional<WorkerThread> writer_thread_;
+  std::optional<WorkerThread> aggregator_thread_;
+};
+
+Process::Process(AppConfig config, Roles roles)
+    : impl_(std::make_unique<Impl>(std::move(config), roles)) {}
+Process::~Process() = default;
+
+Result<void> Process::start() { return impl_->start(); }
+std::string Process::api_url() const { return impl_->api_url(); }
+std::string Process::admin_url() const { return impl_->admin_url(); }
+std::optional<std::string> Process::wait() { return impl_->wait(); }
+Result<void> Process::stop() { return impl_->stop(); }
+
+int run_process(const ConfigArguments& arguments, Roles roles,
+                std::string (*welcome)(const Process& process, const AppConfig& config)) {
+  AppConfig config;
+  if (const auto loaded = load_config(arguments, config); !loaded) {
+    return complain(loaded.error().message, exit_usage);
+  }
+  const bool is_whole = roles.ingests && roles.writes;
+  if (config.journal_kind == JournalKind::embedded && roles.ingests != roles.writes && !is_whole) {
+    return complain(
+        "journal.kind: embedded works within one process: use `millrace serve`, or set "
+        "journal.kind: kafka",
+        exit_usage);
+  }
+  roles.aggregates = roles.aggregates && config.aggregate_enabled;
+  set_up_logging(config.log_format, config.log_level);
+  block_stop_signals();
+  Process process(config, roles);
+  if (const auto started = process.start(); !started) return complain(started.error().message);
+  fmt::print("{}", welcome(process, config));
+  std::fflush(stdout);
+  const auto failure = process.wait();
+  const auto stopped = process.stop();
+  if (failure) return complain(*failure);
+  if (!stopped) return complain(stopped.error().message);
+  return 0;
+}
+
+}  // namespace millrace::apps
