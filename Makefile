@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-.PHONY: help dependencies build run test test-all unit asan tsan e2e lint tidy format clean
+.PHONY: help dependencies build run infra-up infra-down test test-all unit asan tsan e2e lint tidy format clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,12 @@ build: dependencies ## Build the release binary: build/bin/millrace
 
 run: build ## Build, and start everything on 127.0.0.1:8080 with its data in ./data
 	@build/bin/millrace serve
+
+infra-up: dependencies ## Start a Kafka broker on localhost:19092, with the topic
+	@tools/infra.sh up
+
+infra-down: ## Stop it (CLEAN=1 removes its data too)
+	@tools/infra.sh down
 
 test: ## The gate: lint, clang-tidy, release build, unit tests, ASan+UBSan, end to end
 	@tools/test.sh gate

@@ -11,8 +11,8 @@ EXAMPLES = sorted((ROOT / "config/examples").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("command", [
-    [], ["serve"], ["send"], ["query"], ["aggregate"], ["generate"], ["config"], ["config", "check"],
-    ["config", "print"], ["key"], ["key", "create"], ["dead-letters"], ["dead-letters", "list"],
+    [], ["serve"], ["ingest"], ["write"], ["send"], ["query"], ["aggregate"], ["generate"],
+    ["config"], ["config", "check"], ["config", "print"], ["key"], ["key", "create"], ["dead-letters"], ["dead-letters", "list"],
     ["dead-letters", "replay"], ["healthcheck"], ["version"]])
 def test_help_is_there_for_every_command(command):
     done = run(*command, "--help")

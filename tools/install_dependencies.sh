@@ -64,7 +64,7 @@ build_librdkafka() {
   say "building librdkafka"
   cmake -S "$from" -B "$1/build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_INSTALL_PREFIX="$to" \
     -DRDKAFKA_BUILD_STATIC=ON -DRDKAFKA_BUILD_EXAMPLES=OFF -DRDKAFKA_BUILD_TESTS=OFF -DWITH_SSL=ON \
-    -DWITH_ZSTD=ON -DWITH_CURL=ON -DWITH_SASL=OFF -DENABLE_LZ4_EXT=OFF >"$1/log" 2>&1 &&
+    -DWITH_ZSTD=ON -DWITH_CURL=ON -DWITH_SASL=OFF -DWITH_SASL_SCRAM=ON -DWITH_SASL_OAUTHBEARER=ON -DENABLE_LZ4_EXT=OFF >"$1/log" 2>&1 &&
     cmake --build "$1/build" --target rdkafka >>"$1/log" 2>&1 || { tail -30 "$1/log" >&2; fail "librdkafka does not build"; }
   mkdir -p "$to/include/librdkafka"
   cp "$from/src/rdkafka.h" "$from/src/rdkafka_mock.h" "$to/include/librdkafka/"

@@ -221,8 +221,7 @@ int run_process(const ConfigArguments& arguments, Roles roles,
   if (const auto loaded = load_config(arguments, config); !loaded) {
     return complain(loaded.error().message, exit_usage);
   }
-  const bool is_whole = roles.ingests && roles.writes;
-  if (config.journal_kind == JournalKind::embedded && roles.ingests != roles.writes && !is_whole) {
+  if (config.journal_kind == JournalKind::embedded && roles.ingests != roles.writes) {
     return complain(
         "journal.kind: embedded works within one process: use `millrace serve`, or set "
         "journal.kind: kafka",

@@ -245,7 +245,7 @@ void KafkaAppender::answer(Pending& pending, Result<Offset> offset) {
 
 void KafkaAppender::note_failure(std::string reason) {
   const std::lock_guard lock(mutex_);
-  if (!failure_) {
+  if (failure_ != reason) {
     log(LogLevel::error, "journal: appending failed; clients get 503 until it works again",
         {{"reason", reason}});
   }

@@ -101,7 +101,7 @@ Result<void> check_kafka_options(const KafkaOptions& options) {
   }
   if (options.topic.empty()) return fail(Errc::invalid_argument, "journal.kafka.topic is empty");
   // A client is where librdkafka checks what depends on each other. It contacts nobody so soon.
-  MR_TRY_ASSIGN(KafkaConf conf, make_kafka_conf(options, {{"group.id", options.group}}));
+  MR_TRY_ASSIGN(KafkaConf conf, make_kafka_conf(options, {}));
   MR_TRY(make_kafka_client(RD_KAFKA_PRODUCER, std::move(conf)));
   return {};
 }

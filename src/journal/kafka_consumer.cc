@@ -117,6 +117,7 @@ Result<std::vector<ConsumedEntry>> KafkaConsumer::poll(milliseconds timeout) {
 Result<void> KafkaConsumer::take(const rd_kafka_message_t& message) {
   switch (message.err) {
     case RD_KAFKA_RESP_ERR_NO_ERROR: break;
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF: return {};
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
@@ -132,6 +133,7 @@ Result<void> KafkaConsumer::take(const rd_kafka_message_t& message) {
       return {};
     default: return tl::unexpected(kafka_error("reading from Kafka", message.err));
   }
+  if (!owned_.contains(Partition(message.partition))) return {};
   ConsumedEntry consumed{.partition = Partition(message.partition),
                          .offset = Offset(message.offset),
                          .entry = entry_of(message),
@@ -172,13 +174,12 @@ void KafkaConsumer::on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t event,
 }
 
 void KafkaConsumer::assign(rd_kafka_topic_partition_list_t* list) {
-  if (auto set = set_starts(list); !set) listener_error_ = std::move(set).error();
-  if (listener_error_) {
-    // librdkafka wants an answer all the same: none of them.
-    const KafkaPartitions none(rd_kafka_topic_partition_list_new(0));
-    const KafkaOwned<rd_kafka_error_t> ignored(
-        rd_kafka_incremental_assign(client_.get(), none.get()));
-    return;
+  if (auto set = set_starts(list); !set) {
+    listener_error_ = std::move(set).error();
+    // librdkafka takes them away only once it has given them. What comes of them is not ours.
+    for (int i = 0; i < list->cnt; ++i) list->elems[i].offset = RD_KAFKA_OFFSET_END;
+  } else {
+    for (const Partition partition : partitions_of(list)) owned_.insert(partition);
   }
   const KafkaOwned<rd_kafka_error_t> error(rd_kafka_incremental_assign(client_.get(), list));
   if (error) {
@@ -190,6 +191,7 @@ void KafkaConsumer::assign(rd_kafka_topic_partition_list_t* list) {
 void KafkaConsumer::unassign(rd_kafka_topic_partition_list_t* list) {
   const std::vector<Partition> partitions = partitions_of(list);
   forget_entries_of(partitions);
+  for (const Partition partition : partitions) owned_.erase(partition);
   if (rd_kafka_assignment_lost(client_.get()) != 0) {
     listener_.on_lost(partitions);
   } else {

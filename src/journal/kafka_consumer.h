@@ -1,8 +1,8 @@
 #pragma once
 
-#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -52,6 +52,7 @@ class KafkaConsumer final : public Consumer {
   Counter& rebalances_;
   KafkaTopicIdentity identity_;
   bool is_member_ = false;
+  std::set<Partition> owned_;            // Those whose start is known.
   std::optional<Error> listener_error_;  // From within a rebalance, for poll() to return.
   std::optional<Error> late_error_;      // Came behind entries; for the next poll().
   std::vector<ConsumedEntry> entries_;   // Of the poll() under way.

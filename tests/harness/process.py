@@ -46,13 +46,15 @@ def nested(settings):
 
 
 class Millrace:
-    """`millrace serve` over one data folder; may be started, killed and started again.
+    """`millrace serve` over one data folder; may be started, killed and started again. With another
+    `role` it is one of the three workloads: "ingest", "write" or "aggregate".
 
     `settings` are configuration keys by their dotted paths. What the process writes is kept in
     `log_path` (standard error) and `output` (standard output), over all its lives.
     """
 
-    def __init__(self, folder, settings=None, data_dir=None):
+    def __init__(self, folder, settings=None, data_dir=None, role="serve"):
+        self.role = role
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.data_dir = Path(data_dir) if data_dir else self.folder / "data"
@@ -104,11 +106,20 @@ class Millrace:
         self._url = self._admin_url = None
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [str(BINARY), "serve", "--config", str(self.config_path), "--data",
-                 str(self.data_dir), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"],
+                [str(BINARY), self.role, *self._arguments()],
                 stdout=subprocess.PIPE, stderr=log, env=environment, text=True)
         self._reader = threading.Thread(target=self._read_output, args=(self.process,))
         self._reader.start()
+
+    def _arguments(self):
+        arguments = ["--config", str(self.config_path), "--admin", "127.0.0.1:0"]
+        if self.role in ("serve", "ingest"):
+            arguments += ["--listen", "127.0.0.1:0"]
+        if self.role != "ingest":
+            arguments += ["--data", str(self.data_dir)]
+        if self.role == "aggregate":
+            arguments += ["--every", "50ms"]
+        return arguments
 
     def _read_output(self, process):
         for line in process.stdout:
@@ -137,11 +148,10 @@ class Millrace:
         return self.process is not None and self.process.poll() is None
 
     def is_ready(self):
-        url = self._url
-        if url is None or self._admin_url is None:
+        if self._admin_url is None:
             return False
         try:
-            return exchange(url, "GET", "/readyz").status == 200
+            return exchange(self._admin_url, "GET", "/readyz").status == 200
         except OSError:
             return False
 

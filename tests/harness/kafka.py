@@ -1,0 +1,58 @@
+"""A real Kafka broker, started and stopped as tools/infra.sh does it for developers."""
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+from harness.process import ROOT
+
+
+class Broker:
+    """One broker over one folder, with one topic of 6 partitions."""
+
+    def __init__(self, folder, topic="millrace"):
+        self.folder = Path(folder)
+        self.topic = topic
+        self.port = free_ports(2)
+        self.log = ""
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def _infra(self, command):
+        done = subprocess.run(
+            [ROOT / "tools/infra.sh", command], capture_output=True, text=True, timeout=600,
+            env={**os.environ, "KAFKA_PORT": str(self.port), "KAFKA_TOPIC": self.topic,
+                 "INFRA_DATA": str(self.folder)})
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def up(self):
+        self.log += self._infra("up")
+        return self
+
+    def down(self):
+        self.log += self._infra("down")
+
+    def kill(self):
+        os.kill(int((self.folder / "pid").read_text()), signal.SIGKILL)
+        self.down()
+
+    def settings(self):
+        return {"journal.kind": "kafka", "journal.kafka.brokers": [self.address],
+                "journal.kafka.topic": self.topic}
+
+
+def free_ports(count):
+    """The first of `count` neighbouring ports that nobody listens on now."""
+    for first in range(20000, 30000, count):
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+            return first
+        except OSError:
+            continue
+    raise AssertionError("no free ports")

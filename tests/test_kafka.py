@@ -1,0 +1,173 @@
+"""The three workloads with a real Kafka broker between them."""
+import os
+import random
+import signal
+import threading
+
+import pytest
+from deltalake import DeltaTable
+
+from harness.kafka import Broker
+from harness.load import LoadClient, assert_each_once, assert_rejects_are_kept
+from harness.process import Millrace, query, run
+from harness.readers import read_everywhere
+from harness.rollups import differences
+from harness.waiting import wait_until
+
+AT = "2026-01-02T03:04:05Z"
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory):
+    broker = Broker(tmp_path_factory.mktemp("kafka")).up()
+    yield broker
+    broker.down()
+
+
+@pytest.fixture
+def cluster(broker, tmp_path):
+    """Starts workloads over one lake and one topic of their own."""
+    broker.topic = f"test-{os.getpid()}-{tmp_path.name}"
+    broker.up()
+    processes = []
+
+    def starter(role, settings=None):
+        process = Millrace(tmp_path / f"{role}{len(processes)}",
+                           {**broker.settings(), "writer.flush_age": "200ms",
+                            "journal.kafka.session_timeout": "6s",
+                            "journal.kafka.delivery_timeout": "3s", **(settings or {})},
+                           data_dir=tmp_path / "data", role=role)
+        processes.append(process)
+        return process.start()
+
+    yield starter
+    for process in processes:
+        process.kill()
+
+
+def count(process):
+    """The records in the table, by delta-rs."""
+    return DeltaTable(process.access_logs).to_pyarrow_table(columns=["path"]).num_rows
+
+
+def test_generated_traffic_goes_through_all_three(cluster, tmp_path):
+    ingest, write = cluster("ingest"), cluster("write")
+    aggregate = cluster("aggregate")
+    log = tmp_path / "access.log"
+    log.write_text(run("generate", "--records", 20000, "--seed", 5).stdout)
+    sent = run("send", log, "--to", ingest.url).stdout
+    assert "20,000 accepted, 0 rejected" in sent
+    wait_until("the table has them", lambda: write.metric("millrace_writer_records_total") == 20000,
+               write.log_tail)
+    wait_until("the rollups have them", lambda: not differences(write.data_dir),
+               aggregate.log_tail)
+    for process in (ingest, write, aggregate):
+        process.stop()
+    assert len(read_everywhere(write.access_logs)) == 20000
+    assert not differences(write.data_dir)
+    (total,) = query(write.data_dir, "SELECT sum(requests) AS n FROM rollup_by_path")
+    assert int(total["n"]) == 20000
+
+
+def test_every_acknowledged_record_is_there_once_after_kills(cluster, pytestconfig):
+    choose = random.Random(pytestconfig.getoption("--seed"))
+    ingest = [cluster("ingest"), cluster("ingest")]
+    write = [cluster("write"), cluster("write")]
+
+    def url():
+        return choose.choice(ingest).url
+
+    with LoadClient(url) as client:
+        for _ in range(8):
+            # At any instant, also while the group rebalances: the one wait here that is random.
+            threading.Event().wait(choose.uniform(0.2, 1.5))
+            victim = choose.choice(ingest + write)
+            if choose.random() < 0.5:
+                victim.kill()
+            else:
+                victim.stop()
+            victim.start()
+    # A writer without partitions has no lag: only the table tells.
+    wait_until("all is in the table",
+               lambda: count(write[0]) >= len(client.acknowledged), write[0].log_tail)
+    for process in ingest + write:
+        process.stop()
+    rows = read_everywhere(write[0].access_logs)
+    print(f"{len(client.acknowledged)} acknowledged, {len(client.refused)} refused, "
+          f"{len(client.unknown)} unknown, {len(rows)} in the table")
+    assert len(client.acknowledged) > 100
+    assert_each_once(rows, client)
+    assert_rejects_are_kept(read_everywhere(write[0].dead_letters), client)
+
+
+def test_a_paused_writer_that_lost_its_partitions_writes_nothing_twice(cluster):
+    ingest = cluster("ingest")
+    # It holds what it reads, and is then away for longer than the group waits.
+    zombie = cluster("write", {"writer.flush_age": "1h", "writer.flush_idle": "0s"})
+    for number in range(20):
+        assert ingest.post([{"ts": AT, "path": f"/{number}"}]).status == 202
+    wait_until("it has read all", lambda: zombie.metric("millrace_writer_entries_total") == 20,
+               zombie.log_tail)
+    zombie.signal(signal.SIGSTOP)
+    heir = cluster("write")
+    wait_until("another one has written all",
+               lambda: heir.metric("millrace_writer_records_total") == 20, heir.log_tail)
+    zombie.signal(signal.SIGCONT)
+    zombie.stop()
+    heir.stop()
+    rows = read_everywhere(heir.access_logs)
+    assert sorted(row["path"] for row in rows) == sorted(f"/{number}" for number in range(20))
+
+
+def test_a_broker_that_is_away_is_said_and_survived(broker, cluster):
+    ingest, write = cluster("ingest"), cluster("write")
+    assert ingest.post([{"ts": AT, "path": "/before"}]).status == 202
+    broker.kill()
+    try:
+        answer = ingest.post([{"ts": AT, "path": "/meanwhile"}])
+        assert answer.status == 503 and int(answer.headers["retry-after"]) >= 1, answer.text
+        wait_until("it is not ready", lambda: not ingest.is_ready(), ingest.log_tail)
+        assert ingest.get("/healthz").status == 200
+        assert write.is_running()
+    finally:
+        broker.up()
+    wait_until("it is ready again", ingest.is_ready, ingest.log_tail)
+    assert ingest.post([{"ts": AT, "path": "/after"}]).status == 202
+    wait_until("all is in the table",
+               lambda: write.metric("millrace_writer_records_total") >= 2, write.log_tail)
+    ingest.stop()
+    write.stop()
+    paths = [row["path"] for row in read_everywhere(write.access_logs)]
+    assert sorted(set(paths) - {"/meanwhile"}) == ["/after", "/before"]
+    assert len(paths) == len(set(paths))
+
+
+def test_a_topic_that_is_not_there_is_said(broker, tmp_path):
+    settings = {**broker.settings(), "journal.kafka.topic": "absent"}
+    write = Millrace(tmp_path / "write", settings, role="write")
+    write.spawn()
+    assert write.wait_until_gone() == 1
+    assert 'topic "absent" is not there: create it' in write.log_tail()
+    ingest = Millrace(tmp_path / "ingest", settings, role="ingest")
+    ingest.spawn()
+    try:
+        wait_until("it says so", lambda: "absent" in ingest.log_tail(), ingest.log_tail)
+        assert not ingest.is_ready()
+    finally:
+        ingest.kill()
+
+
+def test_settings_of_kafka_are_checked_at_the_start(tmp_path):
+    path = tmp_path / "config.yaml"
+    cases = [("properties: [{name: socket.keepalive.enabled, value: 'true'}]",
+              "No such configuration property"),
+             ("properties: [{name: acks, value: '1'}]", "is not for the configuration"),
+             ("properties: [{name: linger.ms, value: soon}]", "linger.ms"),
+             ("brokers: []", "at least one HOST:PORT")]
+    for line, message in cases:
+        path.write_text(f"journal:\n  kind: kafka\n  kafka:\n    {line}\n")
+        done = run("config", "check", path, check=False)
+        assert done.returncode != 0 and message in done.stderr, (line, done.stderr)
+    path.write_text("journal:\n  kind: embedded\n")
+    done = run("ingest", "--config", path, check=False)
+    assert done.returncode == 2 and "journal.kind: kafka" in done.stderr
