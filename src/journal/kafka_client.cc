@@ -100,8 +100,10 @@ Result<void> check_kafka_options(const KafkaOptions& options) {
     return fail(Errc::invalid_argument, "journal.kafka.brokers: want at least one HOST:PORT");
   }
   if (options.topic.empty()) return fail(Errc::invalid_argument, "journal.kafka.topic is empty");
-  // A client is where librdkafka checks what depends on each other. It contacts nobody so soon.
-  MR_TRY_ASSIGN(KafkaConf conf, make_kafka_conf(options, {}));
+  // A client is where librdkafka checks what depends on each other. This one has nobody to talk to.
+  KafkaOptions offline = options;
+  offline.brokers.clear();
+  MR_TRY_ASSIGN(KafkaConf conf, make_kafka_conf(offline, {{"log_level", "0"}}));
   MR_TRY(make_kafka_client(RD_KAFKA_PRODUCER, std::move(conf)));
   return {};
 }
