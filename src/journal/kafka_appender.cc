@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <pthread.h>
 
+#include <array>
 #include <chrono>
 #include <utility>
 
@@ -110,12 +111,7 @@ Result<void> KafkaAppender::append(Entry entry, OnDurable on_durable) {
   KafkaOwned<rd_kafka_headers_t> headers(headers_of(entry));
   auto pending = std::make_unique<Pending>(
       Pending{std::move(entry), std::move(on_durable), size_bytes, steady_clock::now()});
-  const Entry& sent = pending->entry;
-  const auto code = rd_kafka_producev(
-      client.get(), RD_KAFKA_V_TOPIC(options_.topic.c_str()),
-      RD_KAFKA_V_KEY(sent.key.data(), sent.key.size()),
-      RD_KAFKA_V_VALUE(const_cast<char*>(sent.value.data()), sent.value.size()),
-      RD_KAFKA_V_HEADERS(headers.get()), RD_KAFKA_V_OPAQUE(pending.get()), RD_KAFKA_V_END);
+  const rd_kafka_resp_err_t code = produce(client.get(), *pending, headers.get());
   switch (code) {
     case RD_KAFKA_RESP_ERR_NO_ERROR:
       // Both are on_delivery()'s now.
@@ -129,6 +125,24 @@ Result<void> KafkaAppender::append(Entry entry, OnDurable on_durable) {
       return fail(Errc::invalid_argument, "the entry is larger than Kafka's message.max.bytes");
     default: return tl::unexpected(kafka_error("appending to Kafka", code));
   }
+}
+
+rd_kafka_resp_err_t KafkaAppender::produce(rd_kafka_t* client, Pending& pending,
+                                           rd_kafka_headers_t* headers) const {
+  Entry& entry = pending.entry;
+  std::array<rd_kafka_vu_t, 5> parts{};
+  parts[0].vtype = RD_KAFKA_VTYPE_TOPIC;
+  parts[0].u.cstr = options_.topic.c_str();
+  parts[1].vtype = RD_KAFKA_VTYPE_KEY;
+  parts[1].u.mem = {entry.key.data(), entry.key.size()};
+  parts[2].vtype = RD_KAFKA_VTYPE_VALUE;
+  parts[2].u.mem = {entry.value.data(), entry.value.size()};
+  parts[3].vtype = RD_KAFKA_VTYPE_HEADERS;
+  parts[3].u.headers = headers;
+  parts[4].vtype = RD_KAFKA_VTYPE_OPAQUE;
+  parts[4].u.ptr = &pending;
+  const KafkaOwned<rd_kafka_error_t> error(rd_kafka_produceva(client, parts.data(), parts.size()));
+  return error ? rd_kafka_error_code(error.get()) : RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 std::optional<std::string> KafkaAppender::failure() const {

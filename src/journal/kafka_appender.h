@@ -42,6 +42,9 @@ class KafkaAppender final : public Appender {
   static void on_error(rd_kafka_t* client, int code, const char* reason, void* appender);
 
   Result<std::shared_ptr<rd_kafka_t>> make_producer();
+  // Where it fails, `pending` and `headers` stay the caller's.
+  rd_kafka_resp_err_t produce(rd_kafka_t* client, Pending& pending,
+                              rd_kafka_headers_t* headers) const;
   std::shared_ptr<rd_kafka_t> producer() const;
   void run();
   void probe();
