@@ -1,4 +1,5 @@
 """The three workloads with a real Kafka broker between them."""
+import json
 import os
 import random
 import signal
@@ -140,6 +141,30 @@ def test_a_broker_that_is_away_is_said_and_survived(broker, cluster):
     paths = [row["path"] for row in read_everywhere(write.access_logs)]
     assert sorted(set(paths) - {"/meanwhile"}) == ["/after", "/before"]
     assert len(paths) == len(set(paths))
+
+
+def test_other_programs_write_to_the_topic_and_read_from_it(broker, cluster):
+    ingest = cluster("ingest")
+    lines = [json.dumps({"ts": AT, "path": "/foreign", "userAgent": "x"}), "nonsense",
+             json.dumps({"path": "/no-time"})]
+    broker.tool("org.apache.kafka.tools.ConsoleProducer", "--topic", broker.topic,
+                stdin="\n".join(lines) + "\n")
+    assert ingest.post([{"ts": AT, "path": "/ours"}, {"ts": AT, "path": "/ours"}]).status == 202
+    read = broker.tool("org.apache.kafka.tools.consumer.ConsoleConsumer", "--topic", broker.topic,
+                       "--from-beginning", "--max-messages", "4", "--timeout-ms", "60000")
+    assert [json.loads(line)["path"] for line in read.splitlines() if "/ours" in line] == 2 * ["/ours"]
+    write = cluster("write")
+    wait_until("all is in the table", lambda: write.metric("millrace_writer_records_total") == 3,
+               write.log_tail)
+    lag = broker.tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+                      "--describe", "--group", "millrace-writer")
+    assert broker.topic in lag
+    write.stop()
+    rows = read_everywhere(write.access_logs)
+    assert sorted(row["path"] for row in rows) == ["/foreign", "/ours", "/ours"]
+    letters = read_everywhere(write.dead_letters)
+    assert sorted(row["payload"] for row in letters) == sorted(lines[1:])
+    assert all("offset" in row["reason"] and row["source"] == "journal" for row in letters)
 
 
 def test_a_topic_that_is_not_there_is_said(broker, tmp_path):

@@ -3,6 +3,7 @@
 # broker, with the topic. Both are safe to repeat.
 #
 # Usage: tools/infra.sh up|down|status
+#        tools/infra.sh tool CLASS ARGUMENT...   one of Kafka's own command-line tools
 # KAFKA_PORT   where the broker listens on loopback (default 19092; its controller on the next port)
 # KAFKA_TOPIC  the topic that is made (default millrace, 6 partitions)
 # INFRA_DATA   where the broker keeps its data, log and pid (default build/infra/kafka)
@@ -113,8 +114,13 @@ case ${1:-} in
     fi
     ;;
   status) if running=$(pid); then say "the broker runs (pid $running) on 127.0.0.1:$port"; else say "no broker runs"; exit 1; fi ;;
+  tool)
+    install_broker
+    shift
+    java_tool "$@"
+    ;;
   *)
-    echo "usage: tools/infra.sh up|down|status" >&2
+    echo "usage: tools/infra.sh up|down|status|tool" >&2
     exit 2
     ;;
 esac

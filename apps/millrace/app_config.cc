@@ -288,6 +288,7 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
   config.http.port = endpoint.port;
   config.ingest.decoder.future_max =
       std::chrono::duration_cast<std::chrono::seconds>(config.future_max);
+  config.writer.foreign = config.ingest.decoder;
   config.journal.directory = config.journal_directory();
   if (config.flush_idle.count() > 0) config.writer.flush.idle_max = config.flush_idle;
   return {};

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/headers.h"
 #include "base/result.h"
 #include "base/tagged.h"
@@ -33,6 +34,8 @@ struct ConsumedEntry {
   Partition partition;
   Offset offset;
   Entry entry;
+  // When it was appended, where the journal says.
+  std::optional<Timestamp> appended_at;
   // Set where the stored bytes did not check; the entry is then empty. Reading goes on behind it.
   std::optional<std::string> corrupt_reason;
 };

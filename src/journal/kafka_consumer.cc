@@ -28,6 +28,13 @@ KafkaPartitions list_of(const std::string& topic, Partition partition, std::int6
   return list;
 }
 
+std::optional<Timestamp> appended_at(const rd_kafka_message_t& message) {
+  rd_kafka_timestamp_type_t type{};
+  const std::int64_t milliseconds_since_1970 = rd_kafka_message_timestamp(&message, &type);
+  if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE) return std::nullopt;
+  return Timestamp(milliseconds(milliseconds_since_1970));
+}
+
 Entry entry_of(const rd_kafka_message_t& message) {
   const auto text = [](const void* bytes, std::size_t size) {
     return bytes == nullptr ? std::string() : std::string(static_cast<const char*>(bytes), size);
@@ -137,6 +144,7 @@ Result<void> KafkaConsumer::take(const rd_kafka_message_t& message) {
   ConsumedEntry consumed{.partition = Partition(message.partition),
                          .offset = Offset(message.offset),
                          .entry = entry_of(message),
+                         .appended_at = appended_at(message),
                          .corrupt_reason = std::nullopt};
   // An entry counts for its place in a queue even where it is empty.
   entries_bytes_ += std::max<std::size_t>(message.len, 64);

@@ -1,5 +1,6 @@
 #include "writer/entry_rows.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -41,6 +42,12 @@ void append_record(FileBuilder& builder, const record::Record& record, const rec
   builder.append_timestamp(Column::received_at, batch.received_at);
   if (batch.batch_id) builder.append_string(Column::batch_id, *batch.batch_id);
   builder.end_row();
+}
+
+// Whether another program appended it: all entries of ours name their schema.
+bool is_foreign(const Headers& headers) {
+  return std::none_of(headers.begin(), headers.end(),
+                      [](const auto& header) { return header.first == "schema"; });
 }
 
 // Valid UTF-8, as the tables need it, for bytes from anywhere.
@@ -107,6 +114,7 @@ EntryContent EntryRows::append(journal::ConsumedEntry entry, DayFiles& access_lo
         unreadable(entry, content.received_at, *entry.corrupt_reason, entry.entry.value));
     return content;
   }
+  if (is_foreign(entry.entry.headers)) return append_foreign(std::move(entry), access_logs);
   // decode_batch() takes the value, and a dead letter shows the head of it.
   const std::string value_head = entry.entry.value.substr(0, text_bytes_max);
   auto batch = record::decode_batch(entry.entry.headers, std::move(entry.entry.value));
@@ -122,19 +130,44 @@ EntryContent EntryRows::append(journal::ConsumedEntry entry, DayFiles& access_lo
   for (const record::Reject& reject : batch->rejects) {
     content.dead_letters.push_back(refused(entry, *batch, reject));
   }
-  reader_.reset(batch->records);
+  append_records(entry, *batch, content, access_logs);
+  return content;
+}
+
+// JSON lines, each a record as the API takes it.
+EntryContent EntryRows::append_foreign(journal::ConsumedEntry entry, DayFiles& access_logs) {
+  EntryContent content;
+  // Not our clock: an entry that is read again has to become the same rows.
+  content.received_at = entry.appended_at.value_or(clock_->now());
+  record::Batch batch;
+  batch.site = default_site;
+  batch.received_at = content.received_at;
+  const auto failure = foreign_.decode(record::Format::ndjson, entry.entry.value, false, batch);
+  if (failure) batch.rejects.push_back({.reason = failure->message});
+  for (const record::Reject& reject : batch.rejects) {
+    DeadLetter letter = unreadable(entry, content.received_at, reject.reason, reject.payload);
+    if (!reject.field.empty()) letter.field = text(reject.field);
+    content.dead_letters.push_back(std::move(letter));
+  }
+  append_records(entry, batch, content, access_logs);
+  return content;
+}
+
+void EntryRows::append_records(const journal::ConsumedEntry& entry, const record::Batch& batch,
+                               EntryContent& content, DayFiles& access_logs) {
+  reader_.reset(batch.records);
   while (true) {
     const auto record = reader_.next();
     if (!record) {
       DeadLetter letter =
-          unreadable(entry, batch->received_at, record.error().message, reader_.line());
-      letter.site = batch->site;
-      letter.batch_id = batch->batch_id;
+          unreadable(entry, batch.received_at, record.error().message, reader_.line());
+      letter.site = batch.site;
+      letter.batch_id = batch.batch_id;
       content.dead_letters.push_back(std::move(letter));
       continue;
     }
-    if (*record == nullptr) return content;
-    append_record(access_logs.builder(day_of((*record)->timestamp)), **record, *batch);
+    if (*record == nullptr) return;
+    append_record(access_logs.builder(day_of((*record)->timestamp)), **record, batch);
     ++content.records;
   }
 }

@@ -3,11 +3,14 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "journal/journal.h"
+#include "record/batch.h"
 #include "record/canonical.h"
+#include "record/decoder.h"
 #include "writer/day_files.h"
 
 namespace millrace::writer {
@@ -40,13 +43,20 @@ struct EntryContent {
 // access_logs is a dead letter. One thread; `clock` must outlive it.
 class EntryRows {
  public:
-  explicit EntryRows(const Clock& clock) : clock_(&clock) {}
+  // `foreign`: for entries that other programs appended.
+  EntryRows(const Clock& clock, record::DecoderOptions foreign)
+      : clock_(&clock), foreign_(std::move(foreign)) {}
 
   // Appends the entry's records to `access_logs`, each under its own day.
   EntryContent append(journal::ConsumedEntry entry, DayFiles& access_logs);
 
  private:
+  EntryContent append_foreign(journal::ConsumedEntry entry, DayFiles& access_logs);
+  void append_records(const journal::ConsumedEntry& entry, const record::Batch& batch,
+                      EntryContent& content, DayFiles& access_logs);
+
   const Clock* clock_;
+  record::Decoder foreign_;
   record::CanonicalReader reader_;
 };
 

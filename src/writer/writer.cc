@@ -58,7 +58,7 @@ Writer::Writer(const WriterOptions& options, store::ObjectStore& lake, const Clo
       metrics_(registry),
       access_logs_(std::move(access_logs)),
       dead_letters_(std::move(dead_letters)),
-      entry_rows_(clock),
+      entry_rows_(clock, options_.foreign),
       policy_(options_.flush, clock),
       access_files_(lake, clock, access_logs_root, access_logs_schema(),
                     file_options(options_, "timestamp")),

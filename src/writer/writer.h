@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "delta/delta_table.h"
 #include "journal/journal.h"
+#include "record/decoder.h"
 #include "store/object_store.h"
 #include "writer/day_files.h"
 #include "writer/entry_rows.h"
@@ -29,6 +30,7 @@ struct WriterOptions {
   std::chrono::milliseconds retry_max{30'000};
   std::size_t row_group_rows_max = 128 * 1024;
   int zstd_level = 3;
+  record::DecoderOptions foreign;  // For entries that other programs appended.
 };
 
 // Makes a consumer that calls `listener` from within its poll().

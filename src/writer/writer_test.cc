@@ -184,6 +184,20 @@ TEST_F(WriterTest, AZombieAheadWithDeadLettersLosesAndDoublesNothing) {
   EXPECT_EQ(dead_payloads(), (Strings{"bad", "bad2"}));
 }
 
+// What another program put into the journal: JSON lines without any header.
+TEST_F(WriterTest, TakesRecordsThatOtherProgramsAppended) {
+  journal.append(first_partition, {.key = "",
+                                   .value = R"({"ts":1767323045,"path":"/foreign"})"
+                                            "\nnonsense\n"
+                                            R"({"path":"/no-time"})",
+                                   .headers = {{"traceparent", "00"}}});
+  append({"/ours"});
+  RunningWriter running = start();
+  run(running);
+  EXPECT_EQ(paths(), (Strings{"/foreign", "/ours"}));
+  EXPECT_EQ(dead_payloads(), (Strings{"nonsense", R"({"path":"/no-time"})"}));
+}
+
 TEST_F(WriterTest, FlushesBeforeAPartitionIsTakenAway) {
   append({"/a"});
   append({"/b"}, {}, second_partition);

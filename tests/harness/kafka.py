@@ -40,6 +40,14 @@ class Broker:
         os.kill(int((self.folder / "pid").read_text()), signal.SIGKILL)
         self.down()
 
+    def tool(self, name, *arguments, stdin=None):
+        """One of Kafka's own command-line tools, against this broker."""
+        done = subprocess.run(
+            [ROOT / "tools/infra.sh", "tool", name, "--bootstrap-server", self.address, *arguments],
+            input=stdin, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
     def settings(self):
         return {"journal.kind": "kafka", "journal.kafka.brokers": [self.address],
                 "journal.kafka.topic": self.topic}

@@ -36,12 +36,14 @@ class ScriptedJournal final : public Appender {
 
   void append(Partition partition, Entry entry) {
     const Offset offset = end(partition);
-    partitions_[partition][offset.value()] = {partition, offset, std::move(entry), std::nullopt};
+    partitions_[partition][offset.value()] = {partition, offset, std::move(entry), std::nullopt,
+                                              std::nullopt};
   }
 
   void append_corrupt(Partition partition, std::string reason) {
     const Offset offset = end(partition);
-    partitions_[partition][offset.value()] = {partition, offset, {}, std::move(reason)};
+    partitions_[partition][offset.value()] = {
+        partition, offset, {}, std::nullopt, std::move(reason)};
   }
 
   Offset end(Partition partition) const {
