@@ -100,6 +100,11 @@ Result<void> Writer::poll(milliseconds timeout) {
   const milliseconds wait = std::min(timeout, policy_.time_left().value_or(timeout));
   auto entries = consumer_->poll(wait);
   if (!entries) return tl::unexpected(std::move(entries).error());
+  // Noted before anything may be dropped: where the table has no position, this is the way back.
+  for (const journal::ConsumedEntry& entry : *entries) {
+    const auto it = partitions_.find(entry.partition);
+    if (it != partitions_.end() && !it->second.first) it->second.first = entry.offset;
+  }
   // What came with the loss of a partition may lie behind rows that were dropped with it.
   if (is_rewind_needed_) return {};
   pending_ = *std::move(entries);
@@ -146,7 +151,6 @@ void Writer::take(journal::ConsumedEntry entry) {
   const journal::Partition partition = entry.partition;
   const journal::Offset offset = entry.offset;
   if (state.next && offset < *state.next) return;
-  if (!state.first) state.first = offset;
   state.next = offset.next();
   if (state.access_logs_start && offset.value() < *state.access_logs_start) return;
 

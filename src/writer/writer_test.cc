@@ -241,6 +241,21 @@ TEST_F(WriterTest, StopsWhereTheJournalEndsBeforeTheTableOfDeadLetters) {
   EXPECT_EQ(outcome.error().code, Errc::corrupt);
 }
 
+// The flush of one partition's entries is refused before another's, of the same poll, are looked
+// at.
+TEST_F(WriterTest, ReadsAgainWhatItHeldOfEveryPartitionWhenItIsFenced) {
+  options.flush.records_max = 1;
+  RunningWriter running = start(memory, 100, {first_partition, second_partition});
+  ASSERT_TRUE(running.writer->run_once({}));  // Neither partition has a position.
+  append({"/a"});
+  append({"/b"}, {}, second_partition);
+  RunningWriter other = start();
+  run(other, 1);
+  run(running);
+  EXPECT_EQ(registry.counter("millrace_writer_fenced_total", "").value(), 1);
+  EXPECT_EQ(paths(), (Strings{"/a", "/b"}));
+}
+
 TEST_F(WriterTest, TellsItsLagAndTheAgeOfWhatIsNotCommitted) {
   Gauge& lag = registry.gauge("millrace_writer_lag_entries", "");
   Gauge& freshness = registry.gauge("millrace_writer_freshness_seconds", "");
