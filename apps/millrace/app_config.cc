@@ -177,6 +177,11 @@ void add_storage_keys(ConfigKeys& keys, AppConfig& config) {
                    "Records are written when there are so many.");
   keys.add_integer("writer.flush_days", flush.days_max, {1, 10'000},
                    "Records are written when they fall into so many days.");
+  keys.add_duration(
+      "writer.dedupe_window", config.writer.dedupe.window, {0ms, 7 * 24h},
+      "A batch whose Idempotency-Key came no longer ago than this is dropped; 0: none is.");
+  keys.add_integer("writer.dedupe_keys_max", config.writer.dedupe.keys_max, {1, 1'000'000'000},
+                   "Keys remembered for that, about 100 bytes each; the oldest go first.");
   keys.add_integer("writer.zstd_level", config.writer.zstd_level, {1, 19},
                    "Compression of the Parquet files.");
   keys.add_bool("aggregate.enabled", config.aggregate_enabled, "Keep rollups and summaries.");

@@ -98,6 +98,17 @@ Headers encode_headers(const Batch& batch) {
   return headers;
 }
 
+std::optional<BatchKey> batch_key_of(const Headers& headers) {
+  const std::string* const id = find(headers, "batch_id");
+  const std::string* const received_at = find(headers, "received_at");
+  if (id == nullptr || received_at == nullptr || find(headers, "schema") == nullptr) {
+    return std::nullopt;
+  }
+  const auto time = parse_rfc3339(*received_at);
+  if (!time) return std::nullopt;
+  return BatchKey{*id, *time};
+}
+
 Result<Batch> decode_batch(const Headers& headers, std::string value) {
   Batch batch;
   MR_TRY_ASSIGN(const std::string* const entry_schema, required(headers, "schema"));

@@ -40,7 +40,17 @@ struct Batch {
 // The journal entry's headers for a batch; its value is `batch.records` as it is.
 Headers encode_headers(const Batch& batch);
 
-// The inverse. Errors: corrupt, naming the header, for entries that Millrace did not write.
+// The name under which a batch may come again, and when it came.
+struct BatchKey {
+  std::string id;
+  Timestamp received_at;
+};
+
+// That of the batch with these headers; nullopt: it has none, or they do not parse.
+std::optional<BatchKey> batch_key_of(const Headers& headers);
+
+// The inverse of encode_headers(). Errors: corrupt, naming the header, for entries that Millrace
+// did not write.
 Result<Batch> decode_batch(const Headers& headers, std::string value);
 
 }  // namespace millrace::record

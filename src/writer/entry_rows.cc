@@ -106,6 +106,13 @@ void append_dead_letter(const DeadLetter& letter, DayFiles& files) {
   builder.end_row();
 }
 
+std::optional<record::BatchKey> batch_key_of(const journal::ConsumedEntry& entry) {
+  if (entry.corrupt_reason) return std::nullopt;
+  auto key = record::batch_key_of(entry.entry.headers);
+  if (key) key->id = text(key->id);
+  return key;
+}
+
 EntryContent EntryRows::append(journal::ConsumedEntry entry, DayFiles& access_logs) {
   EntryContent content;
   content.received_at = clock_->now();

@@ -39,6 +39,9 @@ struct EntryContent {
   Timestamp received_at;
 };
 
+// The key under which the entry's batch may come again, as the tables hold it; nullopt: none.
+std::optional<record::BatchKey> batch_key_of(const journal::ConsumedEntry& entry);
+
 // Turns journal entries into rows. Nothing that an entry holds is an error: what cannot be a row of
 // access_logs is a dead letter. One thread; `clock` must outlive it.
 class EntryRows {

@@ -54,10 +54,13 @@ Writer::Writer(const WriterOptions& options, store::ObjectStore& lake, const Clo
                MetricsRegistry& registry, delta::DeltaTable access_logs,
                delta::DeltaTable dead_letters)
     : options_(options),
+      lake_(&lake),
       clock_(&clock),
       metrics_(registry),
       access_logs_(std::move(access_logs)),
       dead_letters_(std::move(dead_letters)),
+      keys_(options_.dedupe),
+      dead_letter_keys_(options_.dedupe),
       entry_rows_(clock, options_.foreign),
       policy_(options_.flush, clock),
       access_files_(lake, clock, access_logs_root, access_logs_schema(),
@@ -116,7 +119,8 @@ Result<void> Writer::take_pending() {
   if (is_flush_owed_) MR_TRY(flush());
   MR_TRY(check_assignment());
   while (pending_next_ < pending_.size()) {
-    take(std::move(pending_[pending_next_++]));
+    MR_TRY(take(pending_[pending_next_]));
+    ++pending_next_;
     if (policy_.is_due(buffered())) MR_TRY(flush());  // Where it is fenced, nothing is pending.
   }
   pending_.clear();
@@ -144,17 +148,26 @@ Result<void> Writer::check_assignment() {
   return {};
 }
 
-void Writer::take(journal::ConsumedEntry entry) {
+// Where it fails, nothing of the entry was taken.
+Result<void> Writer::take(journal::ConsumedEntry& entry) {
   const auto it = partitions_.find(entry.partition);
-  if (it == partitions_.end()) return;
+  if (it == partitions_.end()) return {};
   PartitionState& state = it->second;
   const journal::Partition partition = entry.partition;
   const journal::Offset offset = entry.offset;
-  if (state.next && offset < *state.next) return;
+  if (state.next && offset < *state.next) return {};
+  const bool is_known = state.access_logs_start && offset.value() < *state.access_logs_start;
+  MR_TRY_ASSIGN(const bool is_duplicate,
+                is_known ? Result<bool>(false) : is_repeated(entry, state));
   state.next = offset.next();
-  if (state.access_logs_start && offset.value() < *state.access_logs_start) return;
+  if (is_known) return {};
 
   metrics_.entry_read();
+  if (is_duplicate) {
+    metrics_.duplicate_dropped();
+    policy_.entry_added();  // Its position has to be committed all the same.
+    return {};
+  }
   journal_bytes_ += journal_bytes_of(entry.entry);
   EntryContent content = entry_rows_.append(std::move(entry), access_files_);
   policy_.entry_added();
@@ -167,17 +180,43 @@ void Writer::take(journal::ConsumedEntry entry) {
          {"offset", offset.value()},
          {"dead_letters", content.dead_letters.size()}});
   }
-  if (state.dead_letters_start && offset.value() < *state.dead_letters_start) return;
+  if (state.dead_letters_start && offset.value() < *state.dead_letters_start) return {};
   for (DeadLetter& letter : content.dead_letters) {
     letters_bytes_ += letter.memory_bytes();
     letters_.push_back(std::move(letter));
   }
+  return {};
+}
+
+// Every key of access_logs came at a smaller offset: a commit onto a table that is further than
+// this writer believes is fenced. dead_letters may be ahead, and then holds keys of entries to
+// come.
+Result<bool> Writer::is_repeated(const journal::ConsumedEntry& entry, const PartitionState& state) {
+  if (options_.dedupe.window.count() == 0) return false;
+  const auto key = batch_key_of(entry);
+  if (!key) return false;
+  MR_TRY(keys_.load(*lake_, access_logs_, key->received_at));
+  MR_TRY(dead_letter_keys_.load(*lake_, dead_letters_, key->received_at));
+  if (keys_.contains(key->id, key->received_at)) return true;
+  const auto letters_end = position_in(dead_letters_, state.progress_id);
+  const bool is_behind_letters = !letters_end || entry.offset.value() >= *letters_end;
+  if (is_behind_letters && dead_letter_keys_.contains(key->id, key->received_at)) return true;
+  keys_.add(key->id, key->received_at);
+  return false;
+}
+
+void Writer::forget_keys() {
+  keys_.clear();
+  dead_letter_keys_.clear();
 }
 
 Result<std::vector<std::optional<journal::Offset>>> Writer::on_assigned(
     const std::vector<journal::Partition>& partitions) {
   MR_TRY(access_logs_.refresh());
   MR_TRY(dead_letters_.refresh());
+  // What others wrote of these partitions is to be recognised too.
+  keys_.invalidate();
+  dead_letter_keys_.invalidate();
   // Partitions held already keep their starts: where a table has moved under them, it fences the
   // next flush. One that is assigned again is read again, so what was read of it has to go.
   std::vector<std::optional<journal::Offset>> positions;
@@ -265,6 +304,7 @@ void Writer::update_gauges() {
   metrics_.oldest_uncommitted(
       oldest_received_at_ ? std::max(clock_->now() - *oldest_received_at_, zero) : zero);
   const auto now = clock_->monotonic_now();
+  metrics_.dedupe_window(keys_.effective_window());
   if (lag_updated_ && now - *lag_updated_ < lag_interval) return;
   lag_updated_ = now;
   update_lag();

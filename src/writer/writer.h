@@ -16,6 +16,7 @@
 #include "journal/journal.h"
 #include "record/decoder.h"
 #include "store/object_store.h"
+#include "writer/batch_keys.h"
 #include "writer/day_files.h"
 #include "writer/entry_rows.h"
 #include "writer/flush_policy.h"
@@ -25,6 +26,7 @@ namespace millrace::writer {
 
 struct WriterOptions {
   FlushLimits flush;
+  DedupeOptions dedupe;
   // Between attempts while the journal or the lake cannot be used: doubled from first to max.
   std::chrono::milliseconds retry_first{100};
   std::chrono::milliseconds retry_max{30'000};
@@ -43,6 +45,10 @@ using ConsumerFactory = std::function<Result<std::unique_ptr<journal::Consumer>>
 // from which journal position to which it goes, and is refused unless it starts where its table
 // stands. So whatever lies below access_logs' position is covered in both tables, and reading
 // starts there after any crash; dead letters below their own table's position are then known.
+//
+// A batch whose key (its batch_id) came at a smaller offset, no longer than the dedupe window ago,
+// is dropped whole, whatever it holds. What came is read from the tables after each start,
+// assignment and fence, and kept from the entries since.
 //
 // While the lake or the journal fails, the writer keeps what it holds, reads nothing more, and
 // tries again. Memory is bounded by the flush limits and one poll. Not thread-safe: one thread runs
@@ -96,7 +102,9 @@ class Writer final : private journal::Consumer::Listener {
   Result<void> poll(std::chrono::milliseconds timeout);
   Result<void> take_pending();
   Result<void> check_assignment();
-  void take(journal::ConsumedEntry entry);
+  Result<void> take(journal::ConsumedEntry& entry);
+  // Whether the entry's batch came before; where not, it has come now.
+  Result<bool> is_repeated(const journal::ConsumedEntry& entry, const PartitionState& state);
 
   Result<void> flush();
   Result<void> flush_dead_letters();
@@ -116,6 +124,7 @@ class Writer final : private journal::Consumer::Listener {
   void fenced(const Error& error);
   void drop_all();
   Result<void> rewind();
+  void forget_keys();
 
   Buffered buffered() const;
   void note_outcome(const Result<void>& outcome);
@@ -123,6 +132,7 @@ class Writer final : private journal::Consumer::Listener {
   void update_lag();
 
   const WriterOptions options_;
+  store::ObjectStore* lake_;
   const Clock* clock_;
   WriterMetrics metrics_;
 
@@ -135,6 +145,8 @@ class Writer final : private journal::Consumer::Listener {
       pending_;  // Polled; those from pending_next_ on are not taken.
   std::size_t pending_next_ = 0;
 
+  BatchKeys keys_;              // Of access_logs, and of all entries read.
+  BatchKeys dead_letter_keys_;  // Of dead_letters.
   EntryRows entry_rows_;
   FlushPolicy policy_;
   DayFiles access_files_;

@@ -203,6 +203,7 @@ void Writer::drop_all() {
   letters_bytes_ = 0;
   pending_.clear();
   pending_next_ = 0;
+  forget_keys();
   for (auto& [partition, state] : partitions_) state.next.reset();
   is_access_outcome_unknown_ = false;
   are_dead_letter_starts_stale_ = false;

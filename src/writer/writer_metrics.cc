@@ -14,6 +14,8 @@ WriterMetrics::WriterMetrics(MetricsRegistry& registry)
       dead_letters_(registry.counter("millrace_writer_dead_letters_total",
                                      "Rows committed to the table dead_letters.")),
       flushes_(registry.counter("millrace_writer_flushes_total", "Flushes that were committed.")),
+      duplicates_(registry.counter("millrace_writer_duplicates_total",
+                                   "Batches dropped because their key had come before.")),
       fenced_(registry.counter("millrace_writer_fenced_total",
                                "Commits refused because another writer had moved the position.")),
       failures_(registry.counter("millrace_writer_failures_total",
@@ -31,7 +33,12 @@ WriterMetrics::WriterMetrics(MetricsRegistry& registry)
                                         "Age of the oldest entry read and not committed; 0 when "
                                         "drained.")),
       lag_entries_(registry.gauge("millrace_writer_lag_entries",
-                                  "Journal entries that the table does not cover.")) {}
+                                  "Journal entries that the table does not cover.")),
+      dedupe_window_seconds_(
+          registry.gauge("millrace_writer_dedupe_window_seconds",
+                         "How far back batches that come again are recognised: "
+                         "writer.dedupe_window, or less where writer.dedupe_keys_max cuts it "
+                         "short.")) {}
 
 void WriterMetrics::dead_letters_committed(std::size_t letters) {
   dead_letters_.add(static_cast<double>(letters));
@@ -46,6 +53,10 @@ void WriterMetrics::commit_took(Duration duration) { commit_seconds_.observe(sec
 void WriterMetrics::flush_took(Duration duration) {
   flushes_.add();
   flush_seconds_.observe(seconds(duration));
+}
+
+void WriterMetrics::dedupe_window(std::chrono::microseconds window) {
+  dedupe_window_seconds_.set(seconds(window));
 }
 
 void WriterMetrics::oldest_uncommitted(std::chrono::microseconds age) {

@@ -19,6 +19,8 @@ class WriterMetrics {
   void access_logs_committed(std::size_t records);
   void commit_took(Duration duration);
   void flush_took(Duration duration);
+  void duplicate_dropped() { duplicates_.add(); }
+  void dedupe_window(std::chrono::microseconds window);
   void was_fenced() { fenced_.add(); }
   void attempt_failed() { failures_.add(); }
   void is_failing(bool failing) { failing_.set(failing ? 1 : 0); }
@@ -31,6 +33,7 @@ class WriterMetrics {
   Counter& records_;
   Counter& dead_letters_;
   Counter& flushes_;
+  Counter& duplicates_;
   Counter& fenced_;
   Counter& failures_;
   Histogram& flush_seconds_;
@@ -39,6 +42,7 @@ class WriterMetrics {
   Gauge& buffered_bytes_;
   Gauge& freshness_seconds_;
   Gauge& lag_entries_;
+  Gauge& dedupe_window_seconds_;
 };
 
 }  // namespace millrace::writer

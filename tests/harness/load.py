@@ -2,6 +2,7 @@
 import http.client
 import itertools
 import json
+import random
 import threading
 from collections import Counter
 
@@ -17,11 +18,16 @@ class LoadClient:
     """
 
     def __init__(self, url, threads=3, timestamps=("2026-01-02T03:04:05Z", "2026-01-03T00:00:00Z"),
-                 pad_bytes=0):
+                 pad_bytes=0, resend_seed=None):
+        """`resend_seed`: batches have an Idempotency-Key; each is sent again until it is acknowledged,
+        and some of them, chosen by the seed, once more after that, as after a lost reply."""
         self.acknowledged = []           # Paths of batches that were answered with 202.
         self.acknowledged_rejects = []   # Payloads that were answered as rejected.
         self.refused = []                # Paths of batches that never left, or got 503.
         self.unknown = []                # Of those whose connection was cut.
+        self.batches = 0                 # Acknowledged.
+        self.resent = 0                  # Times that a batch was sent again.
+        self._choose = None if resend_seed is None else random.Random(resend_seed)
         self._url = url
         self._timestamps = timestamps
         self._padding = "x" * pad_bytes
@@ -51,10 +57,25 @@ class LoadClient:
             if url is None:
                 self._stopped.wait(0.005)
                 continue
-            self._post(url)
+            self._send_batch(url, next(self._numbers))
 
-    def _post(self, url):
-        number = next(self._numbers)
+    def _send_batch(self, url, number):
+        if self._choose is None:
+            self._post(url, number, {})
+            return
+        headers = {"Idempotency-Key": f"batch-{number}"}
+        while not self._post(url, number, headers):
+            # Also at the end of the run: for a moment, so that few batches stay unknown.
+            if self._stopped.wait(0.05):
+                return
+            url = self._url() or url
+            self.resent += 1
+        if self._choose.random() < 0.1:
+            self._post(self._url() or url, number, headers)
+            self.resent += 1
+
+    def _post(self, url, number, headers):
+        """Whether it was acknowledged."""
         paths = [f"/batch/{number}/{index}" for index in range(number % 7 + 1)]
         records = [{"timestamp": self._timestamps[number % len(self._timestamps)], "path": path,
                     "userAgent": f"agent {number % 3}", "status": (200, 404, 500)[number % 3],
@@ -62,7 +83,7 @@ class LoadClient:
         rejects = [{"path": f"/no-time/{number}"}] if number % 5 == 0 else []
         try:
             answer = exchange(url, "POST", "/logs", json.dumps(records + rejects),
-                              {"Content-Type": "application/json"})
+                              {"Content-Type": "application/json", **headers})
         except ConnectionRefusedError:
             outcome = self.refused
         except (OSError, http.client.HTTPException):
@@ -70,12 +91,15 @@ class LoadClient:
         else:
             assert answer.status in (202, 503), answer.text
             outcome = self.acknowledged if answer.status == 202 else self.refused
+        is_acknowledged = outcome is self.acknowledged
         with self._lock:
             outcome.extend(paths)
-            if outcome is self.acknowledged:
+            if is_acknowledged:
+                self.batches += 1
                 assert answer.json["accepted"] == len(paths), answer.text
                 assert answer.json["rejected"] == len(rejects), answer.text
                 self.acknowledged_rejects.extend(map(json.dumps, rejects))
+        return is_acknowledged
 
 
 def assert_each_once(rows, client):
