@@ -1,11 +1,12 @@
 """The commands, as people call them."""
 import re
-from pathlib import Path
+import subprocess
 
 import pytest
 
-from harness.process import ROOT, run
+from harness.process import BINARY, HANG_SECONDS, ROOT, run
 from harness.readers import read_everywhere
+from harness.waiting import wait_until
 
 EXAMPLES = sorted((ROOT / "config/examples").glob("*.yaml"))
 
@@ -68,8 +69,9 @@ def test_a_created_key_lets_its_sender_in(start, tmp_path):
     server = start({"api_keys": [{"name": "shop", "site": "shop.example", "sha256": sha256}]})
     log = tmp_path / "log"
     log.write_text(run("generate", "--records", 10).stdout)
-    refused = run("send", log, "--to", server.url)
-    assert "0 accepted, 10 rejected" in refused.stdout and "HTTP 401" in refused.stderr
+    refused = run("send", log, "--to", server.url, check=False)
+    assert refused.returncode == 1, "a cron job must hear of it"
+    assert "0 accepted, 0 rejected, 10 not delivered" in refused.stdout and "HTTP 401" in refused.stderr
     accepted = run("send", "-", "--to", server.url, stdin=log.read_text(),
                    environment={"MILLRACE_API_KEY": key})
     assert "10 accepted, 0 rejected" in accepted.stdout
@@ -100,16 +102,58 @@ def test_send_says_what_it_could_not_deliver(tmp_path):
     assert missing.returncode == 1 and "none: No such file" in missing.stderr
 
 
-def test_dead_letters_are_replayed_once_they_are_fine(start):
+def test_dead_letters_are_replayed_once(start):
+    """However often: what is accepted is there once, and what stays bad is one dead letter."""
     server = start({"ingest.path_size_max": "4B"})
-    server.post([{"ts": 1767323045, "path": "/longer"}, {"ts": 1767323045}])
+    server.post([{"ts": 1767323045, "path": "/longer"}, {"ts": 1767323045, "path": "/longer"},
+                 {"ts": 1767323045}])
     server.stop()
-    server.configure({"writer.flush_idle": "100ms"})
+    server.configure({"writer.flush_idle": "100ms", "ingest.path_size_max": "2KiB"})
     server.start()
-    done = run("dead-letters", "replay", "--data", server.data_dir, "--to", server.url)
-    assert "sent 2 of 2 dead letters again: 1 accepted, 1 rejected" in done.stdout
+
+    def replay():
+        return run("dead-letters", "replay", "--data", server.data_dir, "--to", server.url).stdout
+
+    assert "sent 3 dead letters again: 2 accepted, 1 rejected again" in replay()
+    server.post([{"path": "/another/one"}])
     server.stop()
-    assert [row["path"] for row in read_everywhere(server.access_logs)] == ["/longer"]
+    server.configure({"writer.dedupe_window": "0s", "ingest.path_size_max": "2KiB"})
+    server.start()
+    for _ in range(2):
+        assert "sent 2 dead letters again: 0 accepted, 2 rejected again" in replay()
+    server.stop()
+    assert [row["path"] for row in read_everywhere(server.access_logs)] == ["/longer"] * 2
+    assert len(read_everywhere(server.dead_letters)) == 4
+
+
+def test_send_goes_on_with_the_other_files(start, tmp_path):
+    server = start()
+    (tmp_path / "good").write_text(run("generate", "--records", 3).stdout)
+    done = run("send", tmp_path / "none", tmp_path / "good", "--to", server.url, check=False)
+    assert done.returncode == 1 and "3 accepted" in done.stdout
+    assert "none: No such file" in done.stderr
+
+
+def test_send_says_at_once_that_nobody_answers(tmp_path):
+    log = tmp_path / "log"
+    log.write_text(run("generate", "--records", 3).stdout)
+    sender = subprocess.Popen([BINARY, "send", log, "--to", "http://127.0.0.1:9", "--retry-for", "1h"],
+                              stderr=subprocess.PIPE, text=True)
+    assert "trying again for 1h" in sender.stderr.readline()
+    sender.terminate()
+    assert sender.wait(HANG_SECONDS) == 1, "what was read is tried once more, then given up"
+
+
+def test_send_stops_while_its_input_is_quiet(start):
+    server = start()
+    sender = subprocess.Popen([BINARY, "send", "-", "--to", server.url, "--quiet"],
+                              stdin=subprocess.PIPE)
+    sender.stdin.write(run("generate", "--records", 3).stdout.encode())
+    sender.stdin.flush()
+    wait_until("all came", lambda: server.metric("millrace_ingest_records_accepted_total") == 3)
+    sender.terminate()
+    assert sender.wait(HANG_SECONDS) == 0
+    sender.stdin.close()
 
 
 def test_healthcheck(start):

@@ -129,6 +129,10 @@ FORBIDDEN = {
     "the environment": "SELECT getenv('PATH')",
     "more than one": "SELECT 1; SELECT 2",
     "delete": "DELETE FROM access_logs",
+    "write in an explained statement":
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO '{lake}/escaped.csv'",
+    "write behind a nested comment":
+        "EXPLAIN /* /* */ ANALYZE SELECT 1 -- */ ANALYZE COPY (SELECT 1) TO '{lake}/escaped.csv'",
 }
 
 
@@ -181,6 +185,36 @@ def test_a_damaged_table_is_left_out_with_a_warning(start):
     done = run("query", "--data", server.data_dir, "--format", "csv", "SELECT path FROM access_logs")
     assert done.stdout.split() == ["path", "/a"]
     assert "warning: the table rollup_by_path is left out" in done.stderr and last.name in done.stderr
+
+
+def test_a_table_with_a_damaged_file_is_left_out_with_a_warning(start):
+    server = start()
+    server.post([{"ts": 1767323045, "path": "/a"}])
+    server.stop()
+    file, = server.access_logs.glob("date=*/*.parquet")
+    file.write_bytes(b"nonsense")
+    done = run("query", "--data", server.data_dir, "--format", "csv",
+               "SELECT path, requests FROM rollup_by_path")
+    assert done.stdout.split() == ["path,requests", "/a,1"] and done.stderr == ""
+    done = run("query", "--data", server.data_dir, "SELECT path FROM access_logs", check=False)
+    assert done.returncode == 1
+    assert "warning: the table access_logs is left out" in done.stderr and file.name in done.stderr
+
+
+def test_a_query_opens_the_files_of_its_tables_only(data_dir, tmp_path):
+    """Also a catalogue query knows the columns of the others."""
+    copy = tmp_path / "copy"
+    shutil.copytree(data_dir, copy)
+    for file in (copy / "lake/access_logs").glob("date=*/*.parquet"):
+        file.write_bytes(b"nonsense")
+    done = run("query", "--data", copy, "--format", "csv",
+               "SELECT column_name FROM information_schema.columns WHERE table_name LIKE 'access%'")
+    assert "path" in done.stdout.split() and done.stderr == ""
+
+
+def test_a_plan_can_be_read(data_dir):
+    done = run("query", "--data", data_dir, "EXPLAIN SELECT path FROM access_logs")
+    assert "\\x0A" not in done.stdout and len(done.stdout.splitlines()) > 5
 
 
 ENDLESS = "SELECT count(*) FROM range(10000000000) a, range(1000) b WHERE a.range % 7 = b.range % 11"

@@ -23,6 +23,8 @@ OWNERS = {
     r"<prometheus": ["src/base/"],
     r"<librdkafka/": ["src/journal/"],
     r"<CLI/": ["apps/"],
+    r"<openssl/": ["src/base/", "src/ingest/", "src/writer/", "src/shipper/", "apps/"],
+    r"<zlib|<zstd": ["src/http/", "src/shipper/"],
 }
 
 

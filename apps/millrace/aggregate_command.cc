@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "app_config.h"
 #include "base/units.h"
 #include "commands.h"
@@ -22,6 +24,11 @@ struct AggregateArguments {
 
 Result<rollup::AggregateSummary> aggregate(const AggregateArguments& arguments,
                                            const AppConfig& config) {
+  if (!std::filesystem::is_directory(config.lake_directory())) {
+    return fail(Errc::not_found,
+                fmt::format("{} has no tables: is --data the folder of a `millrace serve`?",
+                            config.data_directory));
+  }
   const SystemClock clock;
   MetricsRegistry metrics;
   MR_TRY_ASSIGN(const ScratchFolder scratch, ScratchFolder::create(config.scratch_directory()));
@@ -79,7 +86,7 @@ void add_aggregate_command(CLI::App& program, int& exit_code) {
                       "HOST:PORT of /metrics with --every (default: 127.0.0.1:8081)");
   auto* rebuild = command->add_option("--rebuild", arguments->rebuilt_rollup,
                                       "Make the sums of one rollup, or of all, anew");
-  rebuild->expected(0, 1);
+  rebuild->expected(0, 1)->excludes("--every");
   command->callback([arguments, rebuild, &exit_code] {
     arguments->rebuilds = rebuild->count() > 0;
     exit_code = run_aggregate(*arguments);

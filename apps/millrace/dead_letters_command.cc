@@ -1,10 +1,7 @@
 #include <fmt/format.h>
 
 #include <atomic>
-#include <filesystem>
-#include <fstream>
 
-#include "base/random_id.h"
 #include "base/units.h"
 #include "commands.h"
 #include "lake_query.h"
@@ -31,82 +28,76 @@ std::string condition(const DeadLettersArguments& arguments) {
 int list(const DeadLettersArguments& arguments) {
   const auto format = query::parse_result_format(arguments.format);
   if (!format) return complain("--format: " + format.error().message, exit_usage);
-  const auto engine = open_lake(arguments.data_directory);
+  const auto engine = open_query_engine({});
   if (!engine) return complain(engine.error().message);
   const auto sink = query::format_result(*format, [](std::string_view text) {
     return std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
   });
-  const auto done = (*engine)->query(
-      fmt::format(
-          "SELECT received_at, site, source, field, reason, payload FROM dead_letters WHERE {} "
-          "ORDER BY received_at DESC LIMIT {}",
-          condition(arguments), arguments.limit),
-      *sink);
+  const std::string statement = fmt::format(
+      "SELECT received_at, site, source, field, reason, payload FROM dead_letters WHERE {} "
+      "ORDER BY received_at DESC LIMIT {}",
+      condition(arguments), arguments.limit);
+  const auto done = query_lake(**engine, arguments.data_directory, statement, *sink);
   if (!done) return complain(done.error().message);
   sink->finish();
   return 0;
 }
 
-// Files with the payloads that can be sent again, by the format they are in.
-class ReplayFiles {
- public:
-  ReplayFiles()
-      : directory_(std::filesystem::temp_directory_path() / ("millrace-replay-" + random_uuid())) {
-    std::filesystem::create_directory(directory_);
-  }
-  ~ReplayFiles() {
-    std::error_code ignored;
-    std::filesystem::remove_all(directory_, ignored);
-  }
-  ReplayFiles(const ReplayFiles&) = delete;
-  ReplayFiles& operator=(const ReplayFiles&) = delete;
+// What stands alone in a format, has not been cut, and has not been accepted from a replay before.
+// The key is of the letter, whatever other letters there are.
+std::string replayable(const DeadLettersArguments& arguments) {
+  return fmt::format(
+      "WITH letters AS (SELECT received_at, payload, 'replay-' || left(sha256(concat_ws('|', "
+      "received_at, coalesce(batch_id, ''), payload, row_number() OVER (PARTITION BY received_at, "
+      "batch_id, payload))), 32) AS key FROM dead_letters WHERE source = 'request' AND {} "
+      "AND octet_length(encode(payload)) < 4096 AND NOT contains(payload, chr(10)) "
+      "AND (starts_with(payload, '{{') OR contains(payload, ' ['))) "
+      "SELECT payload, key FROM letters WHERE key NOT IN (SELECT right(batch_id, 39) FROM "
+      "access_logs WHERE contains(batch_id, 'replay-')) ORDER BY received_at",
+      condition(arguments));
+}
 
-  std::string write(const std::string& name, const std::vector<sql::ResultRow>& rows) {
-    const std::string path = (directory_ / name).string();
-    std::ofstream file(path);
-    for (const auto& row : rows) file << row.at(0).value_or("") << '\n';
-    return path;
+// Sends each dead letter as a batch of its own, so that one that is accepted is never sent again
+// and one that is rejected again leaves no second dead letter.
+class LetterSender final : public sql::RowSink {
+ public:
+  explicit LetterSender(shipper::Shipper& shipper) : shipper_(shipper) {}
+
+  void columns(const std::vector<sql::ResultColumn>&) override {}
+
+  bool row(const sql::ResultRow& row) override {
+    const std::string& payload = row.at(0).value();
+    ++count_;
+    return shipper_.send({.name = fmt::format("dead letter {}", count_),
+                          .format = payload.starts_with('{') ? shipper::InputFormat::ndjson
+                                                             : shipper::InputFormat::combined,
+                          .body = payload + "\n",
+                          .record_count = 1,
+                          .idempotency_key = row.at(1).value()});
   }
+
+  std::size_t count() const { return count_; }
 
  private:
-  const std::filesystem::path directory_;
+  shipper::Shipper& shipper_;
+  std::size_t count_ = 0;
 };
 
 Result<int> replay(DeadLettersArguments& arguments) {
-  MR_TRY_ASSIGN(const auto engine, open_lake(arguments.data_directory));
-  const std::string from = fmt::format(
-      "FROM dead_letters WHERE source = 'request' AND {} AND octet_length(encode(payload)) < 4096 "
-      "AND "
-      "NOT contains(payload, chr(10))",
-      condition(arguments));
-  MR_TRY_ASSIGN(
-      const auto json,
-      engine->rows(fmt::format(
-          "SELECT payload {} AND starts_with(payload, '{{') ORDER BY received_at", from)));
-  MR_TRY_ASSIGN(const auto lines,
-                engine->rows(fmt::format("SELECT payload {} AND NOT starts_with(payload, '{{') AND "
-                                         "contains(payload, ' [') ORDER BY received_at",
-                                         from)));
-  MR_TRY_ASSIGN(const auto all,
-                engine->rows(fmt::format("SELECT count(*) FROM dead_letters WHERE {}",
-                                         condition(arguments))));
-  ReplayFiles files;
+  MR_TRY_ASSIGN(const auto engine, open_query_engine({}));
   const std::atomic<bool> never{false};
   shipper::ShipperProgress progress;
-  std::vector<std::string> problems;
-  arguments.shipper.format = shipper::InputFormat::ndjson;
-  MR_TRY(shipper::ship(arguments.shipper, {files.write("json", json)}, never, progress, problems));
-  arguments.shipper.format = shipper::InputFormat::combined;
-  MR_TRY(
-      shipper::ship(arguments.shipper, {files.write("lines", lines)}, never, progress, problems));
-  for (const std::string& problem : problems) fmt::print(stderr, "millrace: {}\n", problem);
-  const std::size_t sent = json.size() + lines.size();
-  fmt::print(
-      "sent {} of {} dead letters again: {} accepted, {} rejected, {} not delivered; the others "
-      "were "
-      "cut, or are of no format that stands alone\n",
-      sent, all.at(0).at(0).value_or("0"), progress.records_accepted.load(),
-      progress.records_rejected.load(), progress.records_undelivered.load());
+  arguments.shipper.is_strict = true;
+  arguments.shipper.compression = shipper::Compression::none;
+  shipper::Shipper shipper(arguments.shipper, progress, never, [](const std::string& text) {
+    fmt::print(stderr, "millrace: {}\n", text);
+  });
+  LetterSender sender(shipper);
+  MR_TRY(query_lake(*engine, arguments.data_directory, replayable(arguments), sender));
+  shipper.finish();
+  fmt::print("sent {} dead letters again: {} accepted, {} rejected again, {} not delivered\n",
+             sender.count(), progress.records_accepted.load(), progress.records_rejected.load(),
+             progress.records_undelivered.load());
   return progress.records_undelivered > 0 ? exit_failed : 0;
 }
 
@@ -137,12 +128,14 @@ void add_dead_letters_command(CLI::App& program, int& exit_code) {
   list_command->callback([arguments, &exit_code] { exit_code = list(*arguments); });
   auto* replay_command = command->add_subcommand(
       "replay",
-      "Send them again, after the limit or the sender was mended; what is rejected again "
-      "becomes a new dead letter");
+      "Send them again, after the limit or the sender was mended; each is accepted once, and what "
+      "is rejected again stays as it is");
   add_common(replay_command);
   replay_command->add_option("--to", arguments->shipper.url, "URL of the API")
       ->default_val("http://127.0.0.1:8080");
   replay_command->add_option("--key", arguments->shipper.api_key, "API key");
+  replay_command->footer(
+      "Records that were cut at 4 KiB, and those that do not stand alone (CSV), are not sent.");
   replay_command->callback([arguments, &exit_code] { exit_code = run_replay(*arguments); });
 }
 

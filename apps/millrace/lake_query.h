@@ -17,9 +17,14 @@ struct LakeQueryOptions {
   int threads = 2;
 };
 
-// An engine with a view for each table of a data folder, that reads these tables' files and nothing
-// else. Errors: not_found (no tables there), and those of query::create_views().
-Result<std::unique_ptr<sql::Engine>> open_lake(const std::string& data_directory,
-                                               const LakeQueryOptions& options = {});
+// An engine without tables.
+Result<std::unique_ptr<sql::Engine>> open_query_engine(const LakeQueryOptions& options);
+
+// Runs one statement in an engine that has a view for each table of a data folder and can read
+// these tables' files, but nothing else. Warns on stderr of tables that cannot be read. The engine
+// runs nothing else after it. Errors: not_found (no tables there), and those of
+// query::create_views() and Engine::query().
+Result<void> query_lake(sql::Engine& engine, const std::string& data_directory,
+                        const std::string& statement, sql::RowSink& sink);
 
 }  // namespace millrace::apps

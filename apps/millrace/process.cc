@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -72,7 +73,7 @@ class Process::Impl {
     writer_.reset();
     if (aggregator_thread_) {
       aggregator_thread_->stop();
-      if (const auto folded = aggregator_->run_once(); !folded && drained) {
+      if (const auto folded = aggregate_once(); !folded && drained) {
         log(LogLevel::warn, "rollup: the last run failed; the next start goes on from there",
             {{"reason", folded.error().message}});
       }
@@ -166,9 +167,19 @@ class Process::Impl {
     return 0ms;
   }
 
+  Result<rollup::AggregateSummary> aggregate_once() {
+    try {
+      return aggregator_->run_once();
+    } catch (const std::exception& error) {
+      return fail(Errc::unavailable, error.what());
+    }
+  }
+
   // Whatever is wrong with a rollup, records are taken and stored meanwhile.
   Result<std::chrono::milliseconds> aggregate() {
-    const auto done = aggregator_->run_once();
+    const auto start = clock_.monotonic_now();
+    const auto done = aggregate_once();
+    const auto took = std::chrono::floor<std::chrono::milliseconds>(clock_.monotonic_now() - start);
     const std::string failure = done ? "" : done.error().message;
     const bool is_news = failure != std::exchange(aggregate_failure_, failure);
     if (!done && is_news) {
@@ -180,7 +191,9 @@ class Process::Impl {
       log(LogLevel::info, "rollup: folded new files in",
           {{"files", done->files_folded}, {"summaries", done->summaries_written}});
     }
-    return config_.aggregate_interval;
+    // Each run rewrites the hours that got records: where that takes long, do it less often.
+    constexpr int rest_for_each_run = 9;
+    return std::max(config_.aggregate_interval, rest_for_each_run * took);
   }
 
   const AppConfig config_;

@@ -16,8 +16,18 @@
 
 namespace millrace::apps {
 
-Result<std::unique_ptr<sql::Engine>> open_lake(const std::string& data_directory,
-                                               const LakeQueryOptions& options) {
+Result<std::unique_ptr<sql::Engine>> open_query_engine(const LakeQueryOptions& options) {
+  sql::EngineOptions engine_options;
+  engine_options.memory_bytes_max = options.memory_bytes_max;
+  engine_options.threads = options.threads;
+  engine_options.temporary_directory =
+      (std::filesystem::temp_directory_path() / fmt::format("millrace-query-{}", getpid()))
+          .string();
+  return sql::Engine::open(engine_options);
+}
+
+Result<void> query_lake(sql::Engine& engine, const std::string& data_directory,
+                        const std::string& statement, sql::RowSink& sink) {
   const std::string lake_directory = std::filesystem::absolute(data_directory + "/lake").string();
   auto lake = store::LocalStore::open_read_only(lake_directory);
   if (!lake) {
@@ -25,20 +35,14 @@ Result<std::unique_ptr<sql::Engine>> open_lake(const std::string& data_directory
                 fmt::format("{} has no tables: is --data the folder of a `millrace serve`? ({})",
                             data_directory, lake.error().message));
   }
-  sql::EngineOptions engine_options;
-  engine_options.memory_bytes_max = options.memory_bytes_max;
-  engine_options.threads = options.threads;
-  engine_options.temporary_directory =
-      (std::filesystem::temp_directory_path() / fmt::format("millrace-query-{}", getpid()))
-          .string();
-  MR_TRY_ASSIGN(auto engine, sql::Engine::open(engine_options));
-  MR_TRY_ASSIGN(const auto unreadable, query::create_views(*engine, **lake, SystemClock()));
+  MR_TRY_ASSIGN(const auto unreadable,
+                query::create_views(engine, **lake, SystemClock(), statement));
   for (const auto& table : unreadable) {
     fmt::print(stderr, "millrace: warning: the table {} is left out: {}\n", table.name,
                table.error.message);
   }
-  MR_TRY(engine->lock_down({lake_directory}));
-  return engine;
+  MR_TRY(engine.lock_down({lake_directory}));
+  return engine.query(statement, sink);
 }
 
 namespace {
@@ -54,6 +58,11 @@ struct QueryArguments {
 
 // As a shell reports a process that Ctrl-C ended.
 constexpr int exit_interrupted = 130;
+
+int complain_late(std::chrono::milliseconds timeout) {
+  return complain(
+      fmt::format("the query took longer than {} (--timeout)", format_duration(timeout)));
+}
 
 // Ends a query at its time limit, or when somebody wants the process to stop.
 class QueryWatch {
@@ -80,7 +89,9 @@ class QueryWatch {
     for (int i = 0; i < 100 && !done.stop_requested(); ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
-    if (!done.stop_requested()) std::_Exit(was_stopped_ ? exit_interrupted : exit_failed);
+    if (done.stop_requested()) return;
+    if (was_late_) static_cast<void>(complain_late(*timeout));
+    std::_Exit(was_stopped_ ? exit_interrupted : exit_failed);
   }
 
   std::atomic<bool> was_stopped_{false};
@@ -100,18 +111,16 @@ int query(const QueryArguments& arguments) {
     timeout = *parsed;
   }
   block_stop_signals();
-  const auto engine = open_lake(arguments.data_directory,
-                                {.memory_bytes_max = *memory, .threads = arguments.threads});
+  const auto engine =
+      open_query_engine({.memory_bytes_max = *memory, .threads = arguments.threads});
   if (!engine) return complain(engine.error().message);
   const auto sink = query::format_result(*format, [](std::string_view text) {
     return std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
   });
   QueryWatch watch(**engine, timeout);
-  const auto done = (*engine)->query(arguments.sql, *sink);
+  const auto done = query_lake(**engine, arguments.data_directory, arguments.sql, *sink);
   if (watch.was_stopped()) return exit_interrupted;
-  if (watch.was_late()) {
-    return complain(fmt::format("the query took longer than {} (--timeout)", arguments.timeout));
-  }
+  if (watch.was_late()) return complain_late(*timeout);
   if (!done) return complain(done.error().message);
   sink->finish();
   return std::fflush(stdout) == 0 ? 0 : exit_failed;

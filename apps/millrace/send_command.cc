@@ -109,18 +109,20 @@ int send(SendArguments arguments) {
   sigaction(SIGTERM, &action, nullptr);
 
   shipper::ShipperProgress progress;
-  std::vector<std::string> problems;
+  const bool has_line = !arguments.quiet && isatty(STDERR_FILENO) != 0;
+  const auto on_message = [has_line](const std::string& text) {
+    fmt::print(stderr, "{}millrace: {}\n", has_line ? "\r\033[K" : "", text);
+  };
   const auto start = std::chrono::steady_clock::now();
-  Result<void> outcome;
+  bool is_all_read = false;
   {
     std::optional<ProgressLine> line;
-    if (!arguments.quiet && isatty(STDERR_FILENO) != 0) line.emplace(progress, start);
-    outcome = shipper::ship(arguments.options, arguments.paths, stop_requested, progress, problems);
+    if (has_line) line.emplace(progress, start);
+    is_all_read = shipper::ship_files(arguments.options, arguments.paths, stop_requested, progress,
+                                      on_message);
   }
-  for (const std::string& problem : problems) fmt::print(stderr, "millrace: {}\n", problem);
   if (!arguments.quiet) print_summary(progress, std::max(seconds_since(start), 0.001));
-  if (!outcome) return complain(outcome.error().message);
-  return progress.records_undelivered > 0 ? exit_failed : 0;
+  return is_all_read && progress.records_undelivered == 0 ? 0 : exit_failed;
 }
 
 }  // namespace
@@ -152,6 +154,8 @@ void add_send_command(CLI::App& program, int& exit_code) {
   command->footer(
       "Exits 0 when every batch was delivered. Rejected records are counted, shown (the first 20)\n"
       "and kept by the server: see `millrace dead-letters list`.\n"
+      "A file that is sent again within the server's writer.dedupe_window (1h), in batches of the\n"
+      "same size, adds nothing. Of a file that has grown, the last batch is a new one.\n"
       "Follow a log:  tail -F access.log | millrace send -");
   command->callback([arguments, &exit_code] { exit_code = send(*arguments); });
 }

@@ -70,7 +70,9 @@ Result<void> DeltaTable::create(const columnar::TableSchema& schema) {
   entry.metadata = Metadata{
       .table_id = random_uuid(),
       .schema = schema,
-      .configuration = {},
+      .configuration = {{"delta.deletedFileRetentionDuration",
+                         fmt::format("interval {} hours",
+                                     options_.removed_file_retention.count())}},
       .created_ms =
           std::chrono::floor<std::chrono::milliseconds>(clock_->now()).time_since_epoch().count()};
   auto put = store_->put_if_absent(entry_key(Version(0)), encode_log_entry(entry, clock_->now()));
@@ -106,6 +108,7 @@ Result<Version> DeltaTable::commit(const Commit& commit) {
   entry.commit_id = random_uuid();
   entry.adds = commit.adds;
   entry.removes = commit.removes;
+  for (RemoveFile& file : entry.removes) file.removed = clock_->now();
   for (const Progress& progress : commit.progress)
     entry.progress[progress.progress_id] = progress.end;
 
@@ -165,6 +168,18 @@ Result<bool> DeltaTable::is_own_entry(Version version, const std::string& commit
   return entry.commit_id == commit_id;
 }
 
+Result<std::size_t> DeltaTable::delete_removed_files() {
+  const Timestamp until = clock_->now() - options_.removed_file_retention;
+  std::size_t count = 0;
+  for (const auto& [path, file] : tombstones_) {
+    if (file.removed < deleted_until_ || file.removed >= until) continue;
+    MR_TRY(store_->remove(fmt::format("{}/{}", root_, path)));
+    ++count;
+  }
+  deleted_until_ = std::max(deleted_until_, until);
+  return count;
+}
+
 Result<std::vector<VersionChanges>> DeltaTable::changes_after(Version after) {
   std::vector<VersionChanges> changes;
   for (Version version = after.next(); version <= snapshot_.version; version = version.next()) {
@@ -197,7 +212,7 @@ void DeltaTable::apply(const LogEntry& entry, Version version) {
   }
   for (const RemoveFile& file : entry.removes) {
     snapshot_.files.erase(file.path);
-    tombstones_.insert_or_assign(file.path, Tombstone{file, clock_->now()});
+    tombstones_.insert_or_assign(file.path, file);
   }
   for (const AddFile& file : entry.adds) {
     tombstones_.erase(file.path);

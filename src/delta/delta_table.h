@@ -35,6 +35,7 @@ struct RemoveFile {
   std::map<std::string, std::optional<std::string>> partition_values;
   std::int64_t size_bytes = 0;
   bool data_change = true;
+  Timestamp removed{};  // Set by commit().
 };
 
 // How far one source has been read: a commit that carries this moves the table's `txn` of
@@ -76,8 +77,9 @@ struct TableOptions {
   // A checkpoint is written after every commit whose version is a multiple of this. Failing to
   // write one costs readers time, and is logged.
   int checkpoint_interval_versions = 10;
-  // How long a checkpoint lists a removed file, so that no vacuum takes it from under a reader.
-  std::chrono::hours tombstone_retention{7 * 24};
+  // How long readers of older versions may count on a file that was removed. A new table says so to
+  // other engines too (delta.deletedFileRetentionDuration).
+  std::chrono::hours removed_file_retention{7 * 24};
 };
 
 // A Delta Lake table: Parquet files, and a log of numbered JSON entries that says which of them are
@@ -123,17 +125,16 @@ class DeltaTable {
   //   corrupt      the log does not parse.
   Result<Version> commit(const Commit& commit);
 
+  // Deletes the data files that were removed from the table longer than removed_file_retention ago,
+  // as far as the log still lists them; what it no longer lists is left to a vacuum. Returns how
+  // many. Errors: unavailable; a later call goes on.
+  Result<std::size_t> delete_removed_files();
+
   // The versions after `after` up to the snapshot's, in order.
   // Errors: not_found where the log of one of them has been cleaned up.
   Result<std::vector<VersionChanges>> changes_after(Version after);
 
  private:
-  // A file that has been removed, kept for checkpoints until no reader can still need it.
-  struct Tombstone {
-    RemoveFile file;
-    Timestamp removed;
-  };
-
   DeltaTable(store::ObjectStore& store, const Clock& clock, std::string root, TableOptions options);
 
   // What a checkpoint holds, beside what the snapshot needs.
@@ -141,7 +142,7 @@ class DeltaTable {
     Snapshot snapshot;
     std::map<std::string, std::string> configuration;
     std::int64_t created_ms = 0;
-    std::map<std::string, Tombstone> tombstones;
+    std::map<std::string, RemoveFile> tombstones;
   };
 
   Result<void> load();
@@ -167,8 +168,10 @@ class DeltaTable {
   std::optional<columnar::TableSchema> own_schema_;
   std::map<std::string, std::string> configuration_;
   std::int64_t created_ms_ = 0;
-  std::map<std::string, Tombstone> tombstones_;  // By path.
-  Snapshot snapshot_;                            // Version -1: nothing read yet.
+  // By path: the files that were removed, for checkpoints, until nobody can need them any more.
+  std::map<std::string, RemoveFile> tombstones_;
+  Timestamp deleted_until_ = Timestamp::min();  // Files removed before this are deleted.
+  Snapshot snapshot_;                           // Version -1: nothing read yet.
 };
 
 }  // namespace millrace::delta

@@ -146,16 +146,17 @@ Result<DeltaTable::CheckpointState> DeltaTable::read_checkpoint(Version version)
     RemoveFile removed{.path = path,
                        .partition_values = std::move(file.partition_values),
                        .size_bytes = file.size_bytes,
-                       .data_change = false};
-    const Timestamp removed_at(std::chrono::milliseconds(file.time_ms));
-    state.tombstones.emplace(std::move(path), Tombstone{std::move(removed), removed_at});
+                       .data_change = false,
+                       .removed = Timestamp(std::chrono::milliseconds(file.time_ms))};
+    state.tombstones.emplace(std::move(path), std::move(removed));
   }
   return state;
 }
 
 void DeltaTable::checkpoint_if_due() {
   if (snapshot_.version.value() % options_.checkpoint_interval_versions != 0) return;
-  const Timestamp oldest = clock_->now() - options_.tombstone_retention;
+  // Twice as long as readers need a file: so long there is somebody to delete it.
+  const Timestamp oldest = clock_->now() - 2 * options_.removed_file_retention;
   std::erase_if(tombstones_, [oldest](const auto& item) { return item.second.removed < oldest; });
   if (const auto written = write_checkpoint(); !written) {
     log(LogLevel::warn, "delta: a checkpoint could not be written; the log is read without it",
@@ -177,9 +178,9 @@ Result<void> DeltaTable::write_checkpoint() const {
     rows.adds.push_back(checkpoint_file(path, file.partition_values, file.size_bytes, file.modified,
                                         file.stats_json));
   }
-  for (const auto& [path, tombstone] : tombstones_) {
-    rows.removes.push_back(checkpoint_file(path, tombstone.file.partition_values,
-                                           tombstone.file.size_bytes, tombstone.removed, ""));
+  for (const auto& [path, file] : tombstones_) {
+    rows.removes.push_back(
+        checkpoint_file(path, file.partition_values, file.size_bytes, file.removed, ""));
   }
   MR_TRY_ASSIGN(auto object, store_->create(checkpoint_key(snapshot_.version)));
   auto written = columnar::write_checkpoint_file(rows, *object);

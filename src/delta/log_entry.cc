@@ -39,10 +39,10 @@ ordered_json add_json(const AddFile& file) {
   return {{"add", add}};
 }
 
-ordered_json remove_json(const RemoveFile& file, std::int64_t now_ms) {
+ordered_json remove_json(const RemoveFile& file) {
   return {{"remove",
            {{"path", encode_path(file.path)},
-            {"deletionTimestamp", now_ms},
+            {"deletionTimestamp", milliseconds_of(file.removed)},
             {"dataChange", file.data_change},
             {"extendedFileMetadata", true},
             {"partitionValues", partition_values_json(file.partition_values)},
@@ -225,6 +225,7 @@ class EntryDecoder {
     file.partition_values = members.text_map("partitionValues", false);
     file.size_bytes = members.integer_or("size", 0);
     file.data_change = members.boolean("dataChange");
+    file.removed = Timestamp(std::chrono::milliseconds(members.integer_or("deletionTimestamp", 0)));
     entry_.removes.push_back(std::move(file));
     return {};
   }
@@ -269,7 +270,7 @@ std::string encode_log_entry(const LogEntry& entry, Timestamp now) {
   for (const auto& [progress_id, version] : entry.progress) {
     put({{"txn", {{"appId", progress_id}, {"version", version}, {"lastUpdated", now_ms}}}});
   }
-  for (const RemoveFile& file : entry.removes) put(remove_json(file, now_ms));
+  for (const RemoveFile& file : entry.removes) put(remove_json(file));
   for (const AddFile& file : entry.adds) put(add_json(file));
   return text;
 }

@@ -21,12 +21,14 @@ std::size_t width_of(std::string_view text) {
 }
 
 // Control characters would move the terminal's cursor, or worse: logs hold what strangers sent.
-std::string printable(std::string_view text) {
+std::string printable(std::string_view text, bool keeps_lines = false) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
     const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : '\0');
-    if (byte < 0x20 || byte == 0x7F) {
+    if (byte == '\n' && keeps_lines) {
+      out += '\n';
+    } else if (byte < 0x20 || byte == 0x7F) {
       out += fmt::format("\\x{:02X}", byte);
     } else if (byte == 0xC2 && next >= 0x80 && next < 0xA0) {  // U+0080 to U+009F.
       out += fmt::format("\\x{:02X}", next);
@@ -45,9 +47,11 @@ class TableSink final : public FormattedSink {
   void columns(const std::vector<ResultColumn>& columns) override {
     columns_ = columns;
     for (const ResultColumn& column : columns) widths_.push_back(width_of(column.name));
+    is_plan_ = columns.size() == 2 && columns[0].name == "explain_key";
   }
 
   bool row(const ResultRow& row) override {
+    if (is_plan_) return output_(printable(row[1].value_or(""), true) + "\n");
     std::vector<std::string> cells;
     for (const auto& value : row) cells.push_back(value ? printable(*value) : "NULL");
     ++count_;
@@ -60,6 +64,7 @@ class TableSink final : public FormattedSink {
   }
 
   void finish() override {
+    if (is_plan_) return;
     if (!is_header_out_) flush();
     output_(fmt::format("({} row{})\n", count_, count_ == 1 ? "" : "s"));
   }
@@ -100,6 +105,7 @@ class TableSink final : public FormattedSink {
   std::vector<std::vector<std::string>> rows_;  // Not written yet.
   std::size_t count_ = 0;
   bool is_header_out_ = false;
+  bool is_plan_ = false;  // Of EXPLAIN: text that is laid out already.
 };
 
 class CsvSink final : public FormattedSink {

@@ -52,7 +52,7 @@ class ViewsTest : public testing::Test {
   // The rows as "a|b|\n".
   std::string query(const std::string& sql) {
     auto engine = *sql::Engine::open({});
-    const auto unreadable = create_views(*engine, *lake_, clock_);
+    const auto unreadable = create_views(*engine, *lake_, clock_, sql);
     EXPECT_TRUE(unreadable) << unreadable.error().message;
     if (!unreadable->empty()) return unreadable->front().error.message;
     EXPECT_TRUE(engine->lock_down({lake_directory_}));
@@ -132,6 +132,15 @@ TEST_F(ViewsTest, OpenOnlyTheFilesOfThePartitionsAskedFor) {
   add("logs", "date=2026-01-03/1.parquet", {{"date", "2026-01-03"}}, one_row);
   const std::string plan = query("EXPLAIN ANALYZE SELECT name FROM logs WHERE date = '2026-01-03'");
   EXPECT_NE(plan.find("Total Files Read: 1"), std::string::npos) << plan;
+}
+
+TEST_F(ViewsTest, AreFoundHoweverTheirNameIsSpelt) {
+  create("logs");
+  add("logs", "date=2026-01-02/1.parquet", {{"date", "2026-01-02"}}, one_row);
+  EXPECT_EQ(query("SELECT count(*) FROM LOGS"), "1|\n");
+  EXPECT_EQ(query("SELECT count(*) FROM \"Logs\""), "1|\n");
+  const std::string escaped = query("SELECT count(*) FROM U&\"l\\006Fgs\"");
+  EXPECT_NE(escaped, "0|\n") << "rows must not vanish";
 }
 
 TEST_F(ViewsTest, ReadACopyOfTheFolder) {

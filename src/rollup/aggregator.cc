@@ -44,7 +44,7 @@ Result<AggregateSummary> Aggregator::rebuild(const std::string& name) {
 }
 
 // False: there is no source table yet.
-Result<bool> Aggregator::open_tables() {
+Result<bool> Aggregator::open_source() {
   if (source_) {
     MR_TRY(source_->refresh());
     return true;
@@ -52,15 +52,29 @@ Result<bool> Aggregator::open_tables() {
   auto source = delta::DeltaTable::open(lake_, clock_, options_.source_table);
   if (!source && source.error().code == Errc::not_found) return false;
   if (!source) return tl::unexpected(source.error());
-  std::vector<RollupTable> rollups;
-  for (const RollupDefinition& definition : built_in_rollups()) {
-    MR_TRY_ASSIGN(auto rollup, RollupTable::open(definition, lake_, engine_, clock_,
-                                                 options_.scratch_directory));
-    rollups.push_back(std::move(rollup));
-  }
-  rollups_ = std::move(rollups);
   source_ = std::make_unique<delta::DeltaTable>(*std::move(source));
   return true;
+}
+
+bool Aggregator::is_open(const RollupDefinition& definition) const {
+  return std::any_of(rollups_.begin(), rollups_.end(), [&](const RollupTable& rollup) {
+    return &rollup.definition() == &definition;
+  });
+}
+
+// Opens those that can be, and returns the first error.
+Result<void> Aggregator::open_rollups() {
+  Result<void> outcome;
+  for (const RollupDefinition& definition : built_in_rollups()) {
+    if (is_open(definition)) continue;
+    auto rollup = RollupTable::open(definition, lake_, engine_, clock_, options_.scratch_directory);
+    if (rollup) {
+      rollups_.push_back(*std::move(rollup));
+    } else if (outcome) {
+      outcome = tl::unexpected(std::move(rollup).error());
+    }
+  }
+  return outcome;
 }
 
 // Of the rollup that is furthest behind.
@@ -72,35 +86,59 @@ void Aggregator::note_lag() {
   lag_.set(static_cast<double>(versions));
 }
 
+// What a process that folds meanwhile makes of the rollup is made anew with the rest.
+Result<std::size_t> Aggregator::rebuild(RollupTable& rollup) {
+  constexpr int attempts_max = 10;
+  for (int attempt = 1;; ++attempt) {
+    auto rebuilt = rollup.rebuild(*source_);
+    const bool was_slower = !rebuilt && rebuilt.error().code == Errc::fenced;
+    if (!was_slower || attempt == attempts_max) return rebuilt;
+    MR_TRY(source_->refresh());
+  }
+}
+
+Result<std::size_t> Aggregator::fold(RollupTable& rollup) {
+  auto folded = rollup.fold(*source_);
+  if (folded || folded.error().code != Errc::fenced) return folded;
+  log(LogLevel::info, "rollup: another process was faster; going on from there",
+      {{"rollup", rollup.definition().name}, {"reason", folded.error().message}});
+  MR_TRY(rollup.table().refresh());
+  return 0;
+}
+
 Result<AggregateSummary> Aggregator::run(bool is_rebuild, const std::string& name) {
   AggregateSummary summary;
   const auto start = clock_.monotonic_now();
-  MR_TRY_ASSIGN(const bool has_source, open_tables());
-  if (!has_source) return summary;
-  for (RollupTable& rollup : rollups_) {
-    const bool is_rebuilt = is_rebuild && (name.empty() || rollup.definition().name == name);
-    const auto folded = is_rebuilt ? rollup.rebuild(*source_) : rollup.fold(*source_);
-    if (!folded && folded.error().code == Errc::fenced) {
-      log(LogLevel::info, "rollup: another process was faster; going on from there",
-          {{"rollup", rollup.definition().name}, {"reason", folded.error().message}});
-      MR_TRY(rollup.table().refresh());
-      continue;
-    }
-    if (!folded) {
-      note_lag();
-      failures_.add();
-      return tl::unexpected(folded.error());
-    }
-    summary.files_folded += *folded;
-  }
-  note_lag();
-  MR_TRY_ASSIGN(summary.summaries_written, summaries_.derive(rollups_));
+  const auto done = run_all(is_rebuild, name, summary);
   if (summary.files_folded > 0 || is_rebuild) {
     runs_.add();
     files_.add(static_cast<double>(summary.files_folded));
     duration_.observe(std::chrono::duration<double>(clock_.monotonic_now() - start).count());
   }
-  return summary;
+  if (done) return summary;
+  failures_.add();
+  return tl::unexpected(done.error());
+}
+
+Result<void> Aggregator::run_all(bool is_rebuild, const std::string& name,
+                                 AggregateSummary& summary) {
+  MR_TRY_ASSIGN(const bool has_source, open_source());
+  if (!has_source) return {};
+  Result<void> outcome = open_rollups();
+  const bool has_all = outcome.has_value();
+  for (RollupTable& rollup : rollups_) {
+    const bool is_rebuilt = is_rebuild && (name.empty() || rollup.definition().name == name);
+    const auto folded = is_rebuilt ? rebuild(rollup) : fold(rollup);
+    if (folded) summary.files_folded += *folded;
+    if (!folded && outcome) outcome = tl::unexpected(folded.error());
+  }
+  note_lag();
+  // A summary that is written without one of the rollups would lose what it says of it.
+  if (!has_all) return outcome;
+  const auto written = summaries_.derive(rollups_);
+  if (written) summary.summaries_written = *written;
+  if (!written && outcome) outcome = tl::unexpected(written.error());
+  return outcome;
 }
 
 }  // namespace millrace::rollup

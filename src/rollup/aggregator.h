@@ -36,18 +36,26 @@ class Aggregator {
   Aggregator(AggregatorOptions options, store::ObjectStore& lake, store::ObjectStore& analytics,
              sql::Engine& engine, const Clock& clock, MetricsRegistry& metrics);
 
-  // Folds in all that is new. A lake without a source table has nothing new.
-  // Errors: invalid_argument, corrupt: stop and tell the operator. Others: try again later.
+  // Folds in all that is new. A lake without a source table has nothing new. Whatever is wrong with
+  // one rollup, the others are folded all the same.
+  // Errors: the first of them. invalid_argument, corrupt: the operator has to act. Others: try
+  // again later.
   Result<AggregateSummary> run_once();
 
   // Makes one rollup's sums anew, or those of all where `name` is empty.
-  // Errors: as run_once(); not_found where no rollup has that name.
+  // Errors: as run_once(); not_found where no rollup has that name; fenced where other processes
+  // were faster again and again.
   Result<AggregateSummary> rebuild(const std::string& name);
 
  private:
-  Result<bool> open_tables();
+  bool is_open(const RollupDefinition& definition) const;
+  Result<bool> open_source();
+  Result<void> open_rollups();
+  Result<std::size_t> rebuild(RollupTable& rollup);
+  Result<std::size_t> fold(RollupTable& rollup);
   void note_lag();
   Result<AggregateSummary> run(bool is_rebuild, const std::string& name);
+  Result<void> run_all(bool is_rebuild, const std::string& name, AggregateSummary& summary);
 
   const AggregatorOptions options_;
   store::ObjectStore& lake_;

@@ -9,6 +9,8 @@ namespace {
 // Goes up when the sums of a definition come to mean something else.
 constexpr int meaning_version = 1;
 
+constexpr std::string_view progress_prefix = "millrace-rollup/";
+
 }  // namespace
 
 columnar::TableSchema RollupDefinition::schema() const {
@@ -24,11 +26,16 @@ columnar::TableSchema RollupDefinition::schema() const {
 }
 
 std::string RollupDefinition::progress_id(const std::string& source_table_id) const {
-  return fmt::format("{}{}.{}", progress_prefix(source_table_id), dimension, meaning_version);
+  return fmt::format("{}{}/{}@{}.{}", progress_prefix, source_table_id, name, dimension,
+                     meaning_version);
 }
 
-std::string RollupDefinition::progress_prefix(const std::string& source_table_id) const {
-  return fmt::format("millrace-rollup/{}/{}@", source_table_id, name);
+bool RollupDefinition::is_progress_id(const std::string& id) {
+  return id.starts_with(progress_prefix);
+}
+
+std::string saturated_sum(std::string_view column) {
+  return fmt::format("least(coalesce(sum({}), 0), 9223372036854775807)::BIGINT", column);
 }
 
 const std::vector<RollupDefinition>& built_in_rollups() {

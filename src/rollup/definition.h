@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "columnar/table_schema.h"
@@ -21,9 +22,13 @@ struct RollupDefinition {
   // another definition of the same name, is another progress.
   std::string progress_id(const std::string& source_table_id) const;
 
-  // What all progress ids of this name begin with.
-  std::string progress_prefix(const std::string& source_table_id) const;
+  // Whether this is the progress of any definition over any source.
+  static bool is_progress_id(const std::string& id);
 };
+
+// The SQL of a column's sum that stops at the largest BIGINT: few records with absurd sizes are
+// more than that, and DuckDB's own sum is a HUGEINT.
+std::string saturated_sum(std::string_view column);
 
 // By path, by user agent, by status.
 const std::vector<RollupDefinition>& built_in_rollups();

@@ -22,6 +22,10 @@ constexpr std::int64_t void_version = -1;
 // A commit by retention takes records away that the sums are meant to outlive.
 constexpr std::string_view retention_operation = "RETENTION";
 
+// How long a query may go on reading the files that it started with. Every fold rewrites the hours
+// that it touches: files that are kept for long would be most of what is stored.
+constexpr std::chrono::hours removed_file_retention(1);
+
 // Removes a local file at the end, whatever happens until then.
 class ScratchFile {
  public:
@@ -77,8 +81,9 @@ RollupTable::RollupTable(const RollupDefinition& definition, store::ObjectStore&
 Result<RollupTable> RollupTable::open(const RollupDefinition& definition, store::ObjectStore& lake,
                                       sql::Engine& engine, const Clock& clock,
                                       std::string scratch_directory) {
-  MR_TRY_ASSIGN(auto table, delta::DeltaTable::open_or_create(lake, clock, definition.name,
-                                                              definition.schema()));
+  MR_TRY_ASSIGN(auto table, delta::DeltaTable::open_or_create(
+                                lake, clock, definition.name, definition.schema(),
+                                {.removed_file_retention = removed_file_retention}));
   return RollupTable(definition, lake, engine, clock, std::move(scratch_directory),
                      std::move(table));
 }
@@ -94,28 +99,33 @@ std::int64_t RollupTable::lag_versions(const delta::DeltaTable& source) const {
   return source.snapshot().version.value() - covered(source).value_or(-1);
 }
 
-Result<void> RollupTable::check_definition(const delta::DeltaTable& source) const {
-  const std::string prefix = definition_->progress_prefix(source.snapshot().table_id);
-  for (const auto& [id, version] : table_.snapshot().progress) {
-    if (!id.starts_with(prefix) || version == void_version) continue;
-    return fail(Errc::invalid_argument,
-                fmt::format("{} was summed up by another definition ({}): run `millrace aggregate "
-                            "--rebuild {}`",
-                            definition_->name, id.substr(prefix.size()), definition_->name));
+Result<void> RollupTable::refresh() {
+  MR_TRY(table_.refresh());
+  if (const auto deleted = table_.delete_removed_files(); !deleted) {
+    log(LogLevel::warn, "rollup: old files could not be deleted; trying again at the next run",
+        {{"rollup", definition_->name}, {"reason", deleted.error().message}});
   }
   return {};
 }
 
+// What the rows are sums of, where that is another source or another definition.
+std::optional<std::string> RollupTable::other_progress(const delta::DeltaTable& source) const {
+  const std::string own_id = definition_->progress_id(source.snapshot().table_id);
+  for (const auto& [id, version] : table_.snapshot().progress) {
+    if (id != own_id && RollupDefinition::is_progress_id(id) && version != void_version) return id;
+  }
+  return std::nullopt;
+}
+
 // From what the table stands at to the source's version, for this definition; any other's is void.
 std::vector<delta::Progress> RollupTable::progress_to(const delta::DeltaTable& source) const {
-  const std::string& table_id = source.snapshot().table_id;
-  const std::string own_id = definition_->progress_id(table_id);
+  const std::string own_id = definition_->progress_id(source.snapshot().table_id);
   delta::Progress own{own_id, std::nullopt, source.snapshot().version.value()};
   std::vector<delta::Progress> progress;
   for (const auto& [id, version] : table_.snapshot().progress) {
     if (id == own_id) {
       own.start = version;
-    } else if (id.starts_with(definition_->progress_prefix(table_id)) && version != void_version) {
+    } else if (RollupDefinition::is_progress_id(id) && version != void_version) {
       progress.push_back({id, version, void_version});
     }
   }
@@ -124,11 +134,16 @@ std::vector<delta::Progress> RollupTable::progress_to(const delta::DeltaTable& s
 }
 
 Result<std::size_t> RollupTable::fold(delta::DeltaTable& source) {
-  MR_TRY(table_.refresh());
+  MR_TRY(refresh());
   const auto start = covered(source);
   SourceChanges changes;
   if (!start) {
-    MR_TRY(check_definition(source));
+    if (const auto other = other_progress(source)) {
+      return fail(Errc::invalid_argument,
+                  fmt::format("{} has the sums of another table or another definition ({}), not of "
+                              "this {}: run `millrace aggregate --rebuild {}`",
+                              definition_->name, *other, source.root(), definition_->name));
+    }
     for (const auto& [path, file] : source.snapshot().files) changes.added_paths.push_back(path);
     return commit(source, changes, false);
   }
@@ -145,7 +160,7 @@ Result<std::size_t> RollupTable::fold(delta::DeltaTable& source) {
 }
 
 Result<std::size_t> RollupTable::rebuild(delta::DeltaTable& source) {
-  MR_TRY(table_.refresh());
+  MR_TRY(refresh());
   SourceChanges all;
   for (const auto& [path, file] : source.snapshot().files) all.added_paths.push_back(path);
   if (const auto start = covered(source)) {
@@ -153,6 +168,10 @@ Result<std::size_t> RollupTable::rebuild(delta::DeltaTable& source) {
     auto since = changes_since(source, delta::Version(*start));
     if (!since && since.error().code != Errc::not_found) return tl::unexpected(since.error());
     if (since) all.recomputed_dates = std::move(since->recomputed_dates);
+  } else if (other_progress(source)) {
+    for (const auto& [path, file] : table_.snapshot().files) {
+      all.recomputed_dates.insert(partition_date(file.partition_values));
+    }
   }
   return commit(source, all, true);
 }
@@ -272,11 +291,11 @@ Result<void> RollupTable::sum_up(const std::vector<std::string>& paths) {
   }
   return engine_->execute(fmt::format(
       "INSERT INTO sums SELECT date_trunc('hour', \"timestamp\"), site, {0}, count(*), "
-      "count(*) FILTER (status >= 500), coalesce(sum(bytes), 0)::BIGINT "
+      "count(*) FILTER (status >= 500), {3} "
       "FROM (SELECT {1} WHERE false UNION ALL BY NAME "
       "SELECT * FROM read_parquet({2}, hive_partitioning = false, union_by_name = true)) "
       "GROUP BY ALL",
-      dimension, columns, sql::quote_list(paths)));
+      dimension, columns, sql::quote_list(paths), saturated_sum("bytes")));
 }
 
 Result<Hours> RollupTable::hours_in(const std::string& temporary_table) {
@@ -300,12 +319,11 @@ Result<void> RollupTable::merge_with(const std::vector<std::string>& paths, bool
                        columns, sql::quote_list(paths),
                        is_rebuild ? " WHERE hour NOT IN (SELECT hour FROM sums)" : "");
   }
-  return engine_->execute(
-      fmt::format("CREATE OR REPLACE TEMP TABLE merged AS SELECT hour, site, {0}, "
-                  "sum(requests)::BIGINT AS requests, "
-                  "sum(errors)::BIGINT AS errors, sum(bytes)::BIGINT AS bytes FROM ({1}) "
-                  "GROUP BY hour, site, {0} ORDER BY hour, site, requests DESC, {0}",
-                  dimension, all));
+  return engine_->execute(fmt::format(
+      "CREATE OR REPLACE TEMP TABLE merged AS SELECT hour, site, {0}, "
+      "{2} AS requests, {3} AS errors, {4} AS bytes FROM ({1}) "
+      "GROUP BY hour, site, {0} ORDER BY hour, site, requests DESC, {0}",
+      dimension, all, saturated_sum("requests"), saturated_sum("errors"), saturated_sum("bytes")));
 }
 
 Result<delta::AddFile> RollupTable::write_hour(Hour hour) {

@@ -33,13 +33,19 @@ class RollupTable {
 
   // Folds what `source` has added since the last time into the hours it touches, in one commit that
   // says how far that was. Returns the number of source files read; 0: nothing was new.
-  // Errors: fenced (another process did it; nothing is lost), invalid_argument (the definition has
-  // changed: rebuild), and those of the store, the table and the engine.
+  // Errors: fenced (another process did it; nothing is lost), invalid_argument (the sums are of
+  // another definition or another source: rebuild), and those of the store, the table and the
+  // engine.
   Result<std::size_t> fold(delta::DeltaTable& source);
 
   // Makes all sums anew from the source's files, in one commit. Hours whose source files are gone
-  // keep their rows, unless somebody has deleted the records since the version that was covered.
+  // keep their rows, unless somebody has deleted the records since the version that was covered, or
+  // the rows are of another source. Errors: as fold(), but for invalid_argument.
   Result<std::size_t> rebuild(delta::DeltaTable& source);
+
+  // Reads what other processes have committed, and deletes the files of the rollup that no reader
+  // needs any more.
+  Result<void> refresh();
 
   // How many versions of the source are not covered yet.
   std::int64_t lag_versions(const delta::DeltaTable& source) const;
@@ -53,7 +59,7 @@ class RollupTable {
               const Clock& clock, std::string scratch_directory, delta::DeltaTable table);
 
   std::optional<std::int64_t> covered(const delta::DeltaTable& source) const;
-  Result<void> check_definition(const delta::DeltaTable& source) const;
+  std::optional<std::string> other_progress(const delta::DeltaTable& source) const;
   Result<SourceChanges> changes_since(delta::DeltaTable& source, delta::Version covered) const;
   Result<std::size_t> commit(delta::DeltaTable& source, const SourceChanges& changes,
                              bool is_rebuild);

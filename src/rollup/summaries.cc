@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -27,8 +29,24 @@ constexpr Names summary_names[] = {{"path", "requestsPerPath", "otherPaths"},
                                    {"user_agent", "requestsPerUserAgent", "otherUserAgents"},
                                    {"status", "requestsPerStatus", "otherStatuses"}};
 
-std::int64_t integer(const std::optional<std::string>& text) {
-  return std::stoll(text.value_or("0"));
+Result<std::int64_t> integer(const std::optional<std::string>& text) {
+  std::int64_t value = 0;
+  const std::string digits = text.value_or("0");
+  const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (parsed.ec == std::errc() && parsed.ptr == digits.data() + digits.size()) return value;
+  return fail(Errc::corrupt, fmt::format("a sum of a rollup is not a number: {}", digits));
+}
+
+// Whether a summary that is there was made from a newer version of one of the rollups.
+bool is_newer(const std::string& text, const std::vector<RollupTable>& rollups) {
+  const auto summary = ordered_json::parse(text, nullptr, false);
+  if (!summary.is_object() || !summary.contains("rollupVersions")) return false;
+  const ordered_json& versions = summary["rollupVersions"];
+  return std::any_of(rollups.begin(), rollups.end(), [&](const RollupTable& rollup) {
+    const auto version = versions.find(rollup.definition().name);
+    return version != versions.end() && version->is_number_integer() &&
+           version->get<std::int64_t>() > rollup.table().snapshot().version.value();
+  });
 }
 
 std::string summary_key(Hour hour) {
@@ -61,23 +79,42 @@ Result<std::size_t> Summaries::derive(std::vector<RollupTable>& rollups) {
   Hours hours;
   ordered_json new_state;
   bool is_changed = false;
+  bool are_known = true;
   for (RollupTable& rollup : rollups) {
     const std::string& name = rollup.definition().name;
     const delta::Snapshot& snapshot = rollup.table().snapshot();
+    const auto derived = state.find(name);
+    const bool is_same_table =
+        derived != state.end() && derived->second.table_id == snapshot.table_id;
+    // Another process is ahead.
+    if (is_same_table && derived->second.version > snapshot.version.value()) {
+      MR_TRY(rollup.table().refresh());
+    }
     const std::int64_t version = snapshot.version.value();
     new_state[name] = {{"tableId", snapshot.table_id}, {"version", version}};
-    const auto derived = state.find(name);
-    const bool is_known = derived != state.end() && derived->second.version <= version &&
-                          derived->second.table_id == snapshot.table_id;
+    const bool is_known = is_same_table && derived->second.version <= version;
+    are_known = are_known && is_known;
     if (is_known && derived->second.version == version) continue;
     is_changed = true;
     MR_TRY(add_changed_hours(rollup, is_known ? derived->second.version : -1, hours));
   }
   if (!is_changed) return 0;
-  for (const Hour hour : hours) MR_TRY(write_summary(hour, rollups));
+  std::size_t count = 0;
+  for (const Hour hour : hours) {
+    if (are_known) {
+      // Between this look and the write below another process can still be faster; its next
+      // change of the hour makes that good.
+      const auto present = analytics_.get(summary_key(hour));
+      if (present && is_newer(*present, rollups)) continue;
+    }
+    MR_TRY(write_summary(hour, rollups));
+    ++count;
+  }
   crash_point("rollup.after_summary");
+  // Whoever wrote the newer ones says how far that was.
+  if (count < hours.size()) return count;
   MR_TRY(analytics_.put(state_key, new_state.dump() + "\n"));
-  return hours.size();
+  return count;
 }
 
 Result<void> Summaries::add_changed_hours(RollupTable& rollup, std::int64_t derived, Hours& hours) {
@@ -147,26 +184,29 @@ Result<void> Summaries::write_summary(Hour hour, std::vector<RollupTable>& rollu
     if (from.empty()) continue;
     for (const Names& names : summary_names) {
       if (names.dimension != definition.dimension) continue;
-      MR_TRY_ASSIGN(const auto totals,
-                    engine_.rows("SELECT sum(requests), sum(errors), sum(bytes) FROM " + from));
-      if (!totals.at(0).at(0)) continue;  // None of its files' rows is of this hour.
+      MR_TRY_ASSIGN(
+          const auto totals,
+          engine_.rows(fmt::format("SELECT {}, {}, {}, count(*) FROM {}", saturated_sum("requests"),
+                                   saturated_sum("errors"), saturated_sum("bytes"), from)));
+      if (totals.at(0).at(3) == "0") continue;  // None of its files' rows is of this hour.
       if (!has_totals) {
-        summary["requests"] = integer(totals.at(0).at(0));
-        summary["errors"] = integer(totals.at(0).at(1));
-        summary["bytes"] = integer(totals.at(0).at(2));
+        MR_TRY_ASSIGN(summary["requests"], integer(totals.at(0).at(0)));
+        MR_TRY_ASSIGN(summary["errors"], integer(totals.at(0).at(1)));
+        MR_TRY_ASSIGN(summary["bytes"], integer(totals.at(0).at(2)));
         has_totals = true;
       }
-      MR_TRY_ASSIGN(
-          const auto rows,
-          engine_.rows(fmt::format("SELECT coalesce({}::VARCHAR, '(none)') AS name, "
-                                   "sum(requests)::BIGINT AS n FROM {} GROUP BY name "
-                                   "ORDER BY n DESC, name LIMIT {}",
-                                   sql::quote_identifier(definition.dimension), from, listed_max)));
+      MR_TRY_ASSIGN(const auto rows,
+                    engine_.rows(fmt::format("SELECT coalesce({}::VARCHAR, '(none)') AS name, "
+                                             "{} AS n FROM {} GROUP BY name "
+                                             "ORDER BY n DESC, name LIMIT {}",
+                                             sql::quote_identifier(definition.dimension),
+                                             saturated_sum("requests"), from, listed_max)));
       ordered_json counts = ordered_json::object();
-      std::int64_t rest = integer(totals.at(0).at(0));
+      MR_TRY_ASSIGN(std::int64_t rest, integer(totals.at(0).at(0)));
       for (const auto& row : rows) {
-        counts[row.at(0).value_or("")] = integer(row.at(1));
-        rest -= integer(row.at(1));
+        MR_TRY_ASSIGN(const std::int64_t requests, integer(row.at(1)));
+        counts[row.at(0).value_or("")] = requests;
+        rest -= requests;
       }
       summary[names.counts] = std::move(counts);
       summary[names.rest] = rest;

@@ -12,6 +12,7 @@ namespace {
 // Longer than any record that the API takes: more without an end of record is not this format.
 constexpr std::size_t record_size_bytes_max = 16 * 1024 * 1024;
 constexpr std::string_view blanks = " \t\r\n";
+constexpr std::string_view gzip_magic = "\x1F\x8B";  // RFC 1952, section 2.3.1.
 constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
 constexpr std::array<std::pair<std::string_view, InputFormat>, 4> format_names = {{
@@ -39,7 +40,7 @@ BatchReader::BatchReader(std::unique_ptr<ByteSource> source, std::string name, I
                          BatchLimits limits)
     : source_(std::move(source)), name_(std::move(name)), format_(format), limits_(limits) {}
 
-Result<std::optional<InputBatch>> BatchReader::next() {
+Result<std::optional<InputBatch>> BatchReader::next(const std::atomic<bool>& stop) {
   InputBatch batch;
   batch.offset_bytes = offset_bytes_;
   bool paused = false;
@@ -55,7 +56,7 @@ Result<std::optional<InputBatch>> BatchReader::next() {
       }
       full = ready && take_lines(batch);
     }
-    const bool ends = full || at_end_ || (paused && batch.record_count > 0);
+    const bool ends = full || at_end_ || (paused && (batch.record_count > 0 || stop));
     if (ends) break;
     MR_TRY_ASSIGN(const Fill filled, fill());
     at_end_ = filled == Fill::end;
@@ -94,6 +95,12 @@ Result<void> BatchReader::detect_format() {
   }
   const auto first = buffer_.find_first_not_of(blanks, consumed_);
   if (first == std::string::npos) return {};
+  if (std::string_view(buffer_).starts_with(gzip_magic)) {
+    return fail(Errc::invalid_argument,
+                fmt::format("{}: the input is gzip: give the file's name instead, or `zcat FILE | "
+                            "millrace send -`",
+                            name_));
+  }
   if (name_.ends_with(".csv") || name_.ends_with(".csv.gz")) {
     format_ = InputFormat::csv;
   } else if (buffer_[first] == '[') {

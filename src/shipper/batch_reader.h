@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -54,10 +55,10 @@ class BatchReader {
   BatchReader(std::unique_ptr<ByteSource> source, std::string name, InputFormat format,
               BatchLimits limits);
 
-  // The next batch; nullopt at the end of the input.
+  // The next batch; nullopt at the end of the input, or at a pause in it once `stop` is true.
   // Errors: unavailable (reading failed), invalid_argument (not the format it should be; the
   // message names the place).
-  Result<std::optional<InputBatch>> next();
+  Result<std::optional<InputBatch>> next(const std::atomic<bool>& stop);
 
   // What `detect` turned out to be, once next() has returned a batch.
   InputFormat format() const { return format_; }

@@ -37,8 +37,9 @@ Cut cut(std::deque<std::string> pieces, InputFormat format, std::size_t records_
   BatchReader reader(std::make_unique<PiecesSource>(std::move(pieces)), "input", format,
                      {.records_max = records_max});
   Cut result;
+  const std::atomic<bool> never{false};
   while (true) {
-    auto batch = reader.next();
+    auto batch = reader.next(never);
     if (!batch) {
       result.error = batch.error().message;
       return result;
@@ -96,6 +97,14 @@ TEST(BatchReader, SendsWhatItHasWhenTheInputPauses) {
             (Bodies{"a\n", "bc\n", "d\n"}));
 }
 
+TEST(BatchReader, EndsAtAPauseOnceItIsToStop) {
+  BatchReader reader(std::make_unique<PiecesSource>(std::deque<std::string>{"a\nb", "", "", "c\n"}),
+                     "input", InputFormat::combined, {});
+  const std::atomic<bool> stop{true};
+  EXPECT_EQ((*reader.next(stop))->body, "a\n");
+  EXPECT_FALSE(*reader.next(stop));
+}
+
 TEST(BatchReader, NamesThePlaceOfWhatIsNoJsonArray) {
   EXPECT_EQ(cut({"{}"}, InputFormat::json).error,
             "input: byte 0: a JSON file must hold an array of objects (for one object per line use "
@@ -103,6 +112,9 @@ TEST(BatchReader, NamesThePlaceOfWhatIsNoJsonArray) {
   EXPECT_EQ(cut({"[{},7]"}, InputFormat::json, 1).error,
             "input: byte 4: expected an object, found '7'");
   EXPECT_NE(cut({"[{}"}, InputFormat::json, 1).error, "") << "an array that is not closed";
+  EXPECT_EQ(cut({"\x1F\x8B\b"}, InputFormat::detect).error,
+            "input: the input is gzip: give the file's name instead, or `zcat FILE | millrace send "
+            "-`");
 }
 
 TEST(BatchReader, GivesTheSameKeysForTheSameInput) {
@@ -110,7 +122,8 @@ TEST(BatchReader, GivesTheSameKeysForTheSameInput) {
     BatchReader reader(std::make_unique<PiecesSource>(std::move(pieces)), "input",
                        InputFormat::combined, {.records_max = 1});
     std::vector<std::string> result;
-    for (auto batch = reader.next(); batch && *batch; batch = reader.next()) {
+    const std::atomic<bool> never{false};
+    for (auto batch = reader.next(never); batch && *batch; batch = reader.next(never)) {
       result.push_back(idempotency_key(**batch));
     }
     return result;

@@ -24,6 +24,18 @@ char lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned 
 
 bool is_word_character(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
 
+// Behind the block comment that `text` starts with. They nest, as in PostgreSQL.
+std::string_view skip_comment(std::string_view text) {
+  int depth = 0;
+  do {
+    const bool opens = text.starts_with("/*");
+    const bool closes = text.starts_with("*/");
+    depth += opens ? 1 : closes ? -1 : 0;
+    text.remove_prefix(opens || closes ? 2 : 1);
+  } while (depth > 0 && !text.empty());
+  return text;
+}
+
 std::string_view skip_blanks(std::string_view text) {
   while (!text.empty()) {
     if (std::isspace(static_cast<unsigned char>(text.front()))) {
@@ -31,8 +43,7 @@ std::string_view skip_blanks(std::string_view text) {
     } else if (text.starts_with("--")) {
       text.remove_prefix(std::min(text.find('\n'), text.size()));
     } else if (text.starts_with("/*")) {
-      const auto end = text.find("*/", 2);
-      text.remove_prefix(end == std::string_view::npos ? text.size() : end + 2);
+      text = skip_comment(text);
     } else {
       break;
     }

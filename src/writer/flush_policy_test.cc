@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <random>
+#include <vector>
+
 #include "base/testing/manual_clock.h"
 
 namespace millrace::writer {
@@ -77,6 +81,78 @@ TEST(FlushPolicy, LooksAtAgeAloneWithoutAnIdleLimit) {
   EXPECT_FALSE(policy.is_due(little));
   clock.advance(1ms);
   EXPECT_TRUE(policy.is_due(little));
+}
+
+// The model keeps every entry with its time and size, and asks each limit of all of them anew.
+class Model {
+ public:
+  void add(Timestamp at, const Buffered& total) {
+    times_.push_back(at);
+    buffered_ = total;
+  }
+  void reset() {
+    times_.clear();
+    buffered_ = {};
+  }
+  const Buffered& buffered() const { return buffered_; }
+
+  bool is_due(const FlushLimits& chosen, Timestamp now) const {
+    if (times_.empty()) return false;
+    const auto [first, last] = std::minmax_element(times_.begin(), times_.end());
+    return now - *first >= chosen.age_max || (chosen.idle_max && now - *last >= *chosen.idle_max) ||
+           buffered_.journal_bytes >= chosen.journal_bytes_max ||
+           buffered_.buffer_bytes >= chosen.buffer_bytes_max ||
+           buffered_.records >= chosen.records_max || buffered_.days >= chosen.days_max;
+  }
+
+ private:
+  std::vector<Timestamp> times_;
+  Buffered buffered_;
+};
+
+TEST(FlushPolicy, AgreesWithAModel) {
+  for (unsigned seed = 0; seed < 200; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random(seed);
+    const auto below = [&random](unsigned end) { return random() % end; };
+    FlushLimits chosen{.journal_bytes_max = 1 + below(3000),
+                       .buffer_bytes_max = 1 + below(9000),
+                       .records_max = 1 + below(60),
+                       .days_max = 1 + below(6),
+                       .age_max = std::chrono::milliseconds(1 + below(2000)),
+                       .idle_max = std::nullopt};
+    if (below(2) == 0) chosen.idle_max = std::chrono::milliseconds(below(500));
+    ManualClock clock{Timestamp{}};
+    FlushPolicy policy(chosen, clock);
+    Model model;
+    for (int step = 0; step < 200; ++step) {
+      if (below(3) == 0) clock.advance(std::chrono::milliseconds(below(400)));
+      if (below(2) == 0) {
+        Buffered total = model.buffered();
+        total.journal_bytes += below(300);
+        total.buffer_bytes += below(900);
+        total.records += below(6);
+        total.days += below(8) == 0 ? 1 : 0;
+        policy.entry_added();
+        model.add(clock.now(), total);
+      }
+      const bool is_due = model.is_due(chosen, clock.now());
+      ASSERT_EQ(policy.is_due(model.buffered()), is_due) << "step " << step;
+      const auto left = policy.time_left();
+      // Waiting for as long as it says is what makes it due.
+      if (left && !is_due && below(10) == 0) {
+        ASSERT_GT(*left, 0ms);
+        clock.advance(*left - 1ms);
+        ASSERT_FALSE(policy.is_due(model.buffered()));
+        clock.advance(1ms);
+        ASSERT_TRUE(policy.is_due(model.buffered()));
+      }
+      if (policy.is_due(model.buffered()) || below(20) == 0) {
+        policy.reset();
+        model.reset();
+      }
+    }
+  }
 }
 
 TEST(FlushPolicy, TellsHowLongToWait) {
