@@ -24,7 +24,7 @@ OWNERS = {
     r"<librdkafka/": ["src/journal/"],
     r"<CLI/": ["apps/"],
     r"<openssl/": ["src/base/", "src/ingest/", "src/writer/", "src/shipper/", "apps/"],
-    r"<zlib|<zstd": ["src/http/", "src/shipper/"],
+    r"<zlib|<zstd": ["src/http/", "src/shipper/", "fuzz/"],
 }
 
 

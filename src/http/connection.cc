@@ -30,6 +30,9 @@ using ConnectionPtr = std::shared_ptr<Connection>;
 // Enough for most headers; what idle connections hold.
 constexpr std::size_t first_read_bytes = 4096;
 
+// How long a client that was too slow may go on.
+constexpr std::chrono::milliseconds slow_linger_time{500};
+
 constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
 // Where a connection waits for its answer. Touched on the connection's thread only.
@@ -117,6 +120,9 @@ std::optional<Response> failure_of(const Connection& connection, const error_cod
                                    const Parser& parser) {
   Shared& shared = *connection.shared;
   if (connection.is_late) return refusal(shared, 408, "the request did not arrive in time");
+  if (error == wire::error::buffer_overflow && parser.is_header_done()) {
+    return refusal(shared, 400, "a chunk's extensions, or the trailers, are too long");
+  }
   if (error == wire::error::header_limit || error == wire::error::buffer_overflow) {
     return header_too_large(shared);
   }
@@ -177,6 +183,15 @@ void decompress_body(Shared& shared, Exchange& exchange) {
   }
 }
 
+// Reads and parses what comes next: its size, or why not.
+asio::awaitable<std::tuple<error_code, std::size_t>> read_some(ConnectionPtr connection,
+                                                               Parser* parser) {
+  auto result =
+      co_await wire::async_read_some(connection->socket, connection->buffer, *parser, as_result);
+  if (connection->is_late) std::get<0>(result) = asio::error::operation_aborted;
+  co_return result;
+}
+
 // Reads the body into the parser; false: there is no memory for it.
 asio::awaitable<bool> receive_body(ConnectionPtr connection, Parser* parser, BodyShare* share,
                                    error_code* error) {
@@ -192,9 +207,12 @@ asio::awaitable<bool> receive_body(ConnectionPtr connection, Parser* parser, Bod
   }
   parser->eager(true);
   while (!*error && !parser->is_done()) {
-    std::tie(*error, std::ignore) =
-        co_await wire::async_read_some(connection->socket, connection->buffer, *parser, as_result);
-    if (!share->grow_to(parser->get().body().size())) co_return false;
+    *error = std::get<0>(co_await read_some(connection, parser));
+    // Of a chunked body the framing counts too: that of other bodies may be the next request.
+    const std::size_t buffered_bytes = connection->buffer.size();
+    const bool is_framing = parser->chunked() && buffered_bytes > first_read_bytes;
+    const std::size_t framing_bytes = is_framing ? buffered_bytes : 0;
+    if (!share->grow_to(parser->get().body().size() + framing_bytes)) co_return false;
   }
   co_return true;
 }
@@ -256,8 +274,13 @@ asio::awaitable<error_code> read_request(ConnectionPtr connection, Parser* parse
   }
   connection->is_idle = false;
   connection->expire_after(shared.options.header_timeout);
-  auto [error, size] =
-      co_await wire::async_read_header(connection->socket, connection->buffer, *parser, as_result);
+  error_code error;
+  std::size_t size = 0;
+  while (!error && !parser->is_header_done()) {
+    const auto [failure, some] = co_await read_some(connection, parser);
+    error = failure;
+    size += some;
+  }
   // Beast does not count the request line and the ends of lines.
   if (!error && size > shared.options.header_bytes_max) error = wire::error::header_limit;
   if (error) {
@@ -292,9 +315,41 @@ void Connection::expire_after(std::chrono::milliseconds timeout) {
     // A wait that ended just before it was replaced is no longer meant.
     if (error || !self || self->deadline_number != number) return;
     self->is_late = true;
-    error_code ignored;
-    self->socket.cancel(ignored);
+    self->cancel_until_it_ends();
   });
+}
+
+// Between two steps of a write there is nothing to cancel.
+void Connection::cancel_until_it_ends() {
+  error_code ignored;
+  socket.cancel(ignored);
+  deadline.expires_after(std::chrono::milliseconds(20));
+  deadline.async_wait([weak = weak_from_this(), number = deadline_number](error_code error) {
+    const auto self = weak.lock();
+    if (!error && self && self->deadline_number == number) self->cancel_until_it_ends();
+  });
+}
+
+asio::awaitable<error_code> Connection::discard_some() {
+  // Nobody looks at what is in it.
+  static thread_local std::array<char, 64 * 1024> scrap;
+  auto [error, size] = co_await socket.async_read_some(asio::buffer(scrap), as_result);
+  static_cast<void>(size);
+  if (!error && is_late) error = asio::error::operation_aborted;
+  co_return error;
+}
+
+// A client that is still sending would lose our answer to a reset: reads what it has, for a while.
+asio::awaitable<void> Connection::linger(std::chrono::milliseconds time_max) {
+  constexpr std::chrono::milliseconds pause_max{1000};
+  error_code error;
+  socket.shutdown(tcp::socket::shutdown_send, error);
+  const auto end = std::chrono::steady_clock::now() + time_max;
+  while (!error && !shared->is_draining && std::chrono::steady_clock::now() < end) {
+    expire_after(std::min(pause_max, time_max));
+    error = co_await discard_some();
+  }
+  expire_never();
 }
 
 void Connection::expire_never() {
@@ -306,6 +361,7 @@ asio::awaitable<void> serve_connection(ConnectionPtr connection, Connections* al
   Shared& shared = *connection->shared;
   const Listing listing(*all, *connection);
   bool keeps_alive = true;
+  bool is_slow = false;
   // A drain that began while the last response was written found nothing to cancel.
   while (keeps_alive && !shared.is_draining) {
     connection->is_idle = true;
@@ -318,19 +374,11 @@ asio::awaitable<void> serve_connection(ConnectionPtr connection, Connections* al
     if (!exchange.answer) co_await handle(connection, &exchange);
     if (!exchange.answer) break;
     keeps_alive = exchange.keeps_alive = exchange.keeps_alive && !shared.is_draining;
-    if (co_await write_response(connection, &exchange, parser.get().version())) break;
+    is_slow = exchange.answer->status == 408;
+    if (co_await write_response(connection, &exchange, parser.get().version())) co_return;
   }
   connection->is_idle = true;
-  error_code ignored;
-  connection->socket.shutdown(tcp::socket::shutdown_send, ignored);
-  // A client that is still sending would lose our answer to a reset: read what it has, for a while.
-  connection->expire_after(std::chrono::milliseconds(500));
-  std::array<char, 4096> scrap;
-  for (int reads = 0; reads < 256 && !shared.is_draining; ++reads) {
-    const auto [error, size] =
-        co_await connection->socket.async_read_some(asio::buffer(scrap), as_result);
-    if (error || size == 0) break;
-  }
+  co_await connection->linger(is_slow ? slow_linger_time : shared.options.body_timeout);
 }
 
 }  // namespace millrace::http

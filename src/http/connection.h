@@ -21,11 +21,20 @@ struct Connection : std::enable_shared_from_this<Connection> {
         context(context_),
         socket(std::move(socket_)),
         deadline(*context_),
+        buffer(shared->options.header_bytes_max + read_ahead_bytes_max),
         count(shared) {}
 
-  // Ends what is under way on the socket after this long, and leaves it open for an answer.
+  // What is read beyond a header: of its body, of the next request, or of a chunk's framing.
+  static constexpr std::size_t read_ahead_bytes_max = 128 * 1024;
+
+  // Ends what is under way on the socket after this long, and leaves it open for an answer. An
+  // operation that completes at just that instant is not ended: loops look at is_late.
   void expire_after(std::chrono::milliseconds timeout);
   void expire_never();
+
+  // Ends our side, and reads what the client still sends: until it closes or pauses, for at most so
+  // long.
+  boost::asio::awaitable<void> linger(std::chrono::milliseconds time_max);
 
   std::shared_ptr<Shared> shared;
   std::weak_ptr<boost::asio::io_context> context;
@@ -36,6 +45,10 @@ struct Connection : std::enable_shared_from_this<Connection> {
   boost::beast::flat_buffer buffer;
   ConnectionCount count;
   bool is_idle = true;  // Between requests: nobody minds if it is closed.
+
+ private:
+  void cancel_until_it_ends();
+  boost::asio::awaitable<boost::system::error_code> discard_some();
 };
 
 using Connections = std::unordered_set<Connection*>;

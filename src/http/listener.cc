@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <utility>
 
 #include "base/log.h"
@@ -61,13 +62,14 @@ asio::awaitable<void> Listener::accept(Listener* self) {
     auto [error, socket] = co_await self->acceptor_.async_accept(as_result);
     if (error == asio::error::operation_aborted) co_return;
     if (error) {
+      self->log_accept_failure(error);
       // Out of descriptors: wait until connections have closed.
       asio::steady_timer pause(*self->context_, std::chrono::milliseconds(50));
       co_await pause.async_wait(as_result);
       continue;
     }
     if (self->shared_->connections >= self->shared_->options.connections_max) {
-      self->refuse(std::move(socket));
+      asio::co_spawn(*self->context_, refuse(self, std::move(socket)), asio::detached);
       continue;
     }
     error_code ignored;
@@ -79,10 +81,20 @@ asio::awaitable<void> Listener::accept(Listener* self) {
   }
 }
 
-// Says why in one write that never waits: whoever floods us gets no thread and no memory.
-void Listener::refuse(tcp::socket socket) {
-  shared_->metrics.refused.add();
-  const Response response = too_many_connections(*shared_);
+// At most once a minute.
+void Listener::log_accept_failure(const error_code& error) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now < next_accept_log_) return;
+  next_accept_log_ = now + std::chrono::minutes(1);
+  log(LogLevel::warn, "http: no connection can be accepted", {{"reason", error.message()}});
+}
+
+// Says why in one write that never waits, then reads the client's request for a moment: it would
+// lose the answer to a reset. Whoever floods us is not even waited for.
+asio::awaitable<void> Listener::refuse(Listener* self, tcp::socket socket) {
+  constexpr int refused_waiting_max = 100;
+  self->shared_->metrics.refused.add();
+  const Response response = too_many_connections(*self->shared_);
   const std::string text = fmt::format(
       "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
       "Content-Type: {}\r\nContent-Length: {}\r\n\r\n{}",
@@ -91,6 +103,14 @@ void Listener::refuse(tcp::socket socket) {
   socket.non_blocking(true, ignored);
   socket.write_some(asio::buffer(text), ignored);
   socket.shutdown(tcp::socket::shutdown_send, ignored);
+  if (self->refused_waiting_ >= refused_waiting_max) co_return;
+  ++self->refused_waiting_;
+  asio::steady_timer pause(*self->context_, std::chrono::milliseconds(200));
+  co_await pause.async_wait(as_result);
+  std::array<char, 4096> scrap;
+  for (int reads = 0; reads < 16 && socket.read_some(asio::buffer(scrap), ignored) > 0; ++reads) {
+  }
+  --self->refused_waiting_;
 }
 
 void Listener::run() {

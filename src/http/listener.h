@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio.hpp>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -31,13 +32,16 @@ class Listener {
 
  private:
   static boost::asio::awaitable<void> accept(Listener* self);
-  void refuse(boost::asio::ip::tcp::socket socket);
+  static boost::asio::awaitable<void> refuse(Listener* self, boost::asio::ip::tcp::socket socket);
+  void log_accept_failure(const boost::system::error_code& error);
   void run();
 
   const std::shared_ptr<Shared> shared_;
   Connections connections_;
   const std::shared_ptr<boost::asio::io_context> context_;
   boost::asio::ip::tcp::acceptor acceptor_;
+  int refused_waiting_ = 0;  // Refused connections that are not closed yet.
+  std::chrono::steady_clock::time_point next_accept_log_;
   std::thread thread_;
 };
 

@@ -40,10 +40,10 @@ class ServerImpl final : public Server {
         endpoint.port(listeners_.back()->port());
       }
       port_ = endpoint.port();
-    } catch (const std::exception& error) {
+    } catch (const boost::system::system_error& error) {
       listeners_.clear();
       return fail(Errc::unavailable, fmt::format("cannot listen on {}:{}: {}", options.address,
-                                                 options.port, error.what()));
+                                                 options.port, error.code().message()));
     }
     int number = 0;
     for (const auto& listener : listeners_) listener->start(fmt::format("http-{}", number++));

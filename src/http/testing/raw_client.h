@@ -48,12 +48,18 @@ class RawClient {
 
   // What a closed peer does not take is dropped.
   RawClient& send(std::string_view bytes) {
+    static_cast<void>(send_all(bytes));
+    return *this;
+  }
+
+  // False: the peer has closed.
+  bool send_all(std::string_view bytes) {
     while (!bytes.empty()) {
       const ssize_t sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (sent <= 0) break;
+      if (sent <= 0) return false;
       bytes.remove_prefix(static_cast<std::size_t>(sent));
     }
-    return *this;
+    return true;
   }
 
   RawClient& send_byte_by_byte(std::string_view bytes) {
