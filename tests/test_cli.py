@@ -57,6 +57,22 @@ def test_configuration_errors_name_the_place_and_the_way_out(tmp_path):
     assert f"{path}:4:" in done.stderr
 
 
+@pytest.mark.parametrize("settings, words", [
+    ("data: ''", "data: must not be empty"),
+    ("ingest: {default_site: ''}", "default_site: must not be empty"),
+    ("ingest: {future_max: 500ms}", "future_max"),
+    ("http: {cors_origins: [example.com]}", '"example.com" is not an origin'),
+    ("http: {listen: 'example:80'}", "is not an IP address and a port"),
+    ("privacy: {redact_query_parameters: ['']}", "redact_query_parameters"),
+    ("api_keys: [{name: a, site: a, sha256: %s}, {name: b, site: b, sha256: %s}]" % ("0" * 64, "0" * 64),
+     '"b" is the same key as another')])
+def test_configuration_that_cannot_work_is_refused(tmp_path, settings, words):
+    path = tmp_path / "config.yaml"
+    path.write_text(settings + "\n")
+    done = run("config", "check", path, check=False)
+    assert done.returncode == 2 and words in done.stderr, done.stderr
+
+
 def test_listening_beyond_loopback_wants_keys(tmp_path):
     done = run("serve", "--data", tmp_path, "--listen", "0.0.0.0:0", check=False)
     assert done.returncode == 2 and "api_keys" in done.stderr

@@ -182,6 +182,7 @@ def test_scripts_of_allowed_origins_may_send(start):
         assert answer.status == status
         assert answer.headers["access-control-allow-origin"] == "https://example.com"
         assert answer.headers["vary"] == "Origin"
+    assert server.post(body_of("/a"), **theirs).status == 403, "any page could else write here"
     for answer in [server.post(body_of("/a"), **theirs), server.post(body_of("/a")),
                    server.request("OPTIONS", "/logs", **theirs, **preflight)]:
         assert not [name for name in answer.headers if name.startswith("access-control")]

@@ -2,11 +2,13 @@
 import datetime
 import gzip
 import json
+import socket
 
 import pytest
 import zstandard
 
 from harness.http import RawConnection, request_text
+from harness.process import run
 from harness.readers import read_everywhere
 from harness.waiting import wait_until
 
@@ -174,6 +176,31 @@ def test_canonical_size_of_a_batch(start):
     assert_refused(server.post(record(a="x" * 1100)), 413, "too_large", "1024")
     server.stop()
     assert len(read_everywhere(server.access_logs)) == refused
+
+
+def test_the_default_limits_go_together(start):
+    """A body within the limits of size and of records fits the journal too."""
+    server = start()
+    lines = run("generate", "--records", 100_000, "--seed", 1).stdout.encode()
+    compressed = gzip.compress(lines, 1)
+    assert len(compressed) < 10 << 20 < len(lines)
+    answer = server.post(compressed, "text/plain", Content_Encoding="gzip")
+    assert answer.status == 202, answer.text
+    assert answer.json["accepted"] == 100_000
+    plain = lines[:lines.rindex(b"\n", 0, 10 << 20)]
+    assert server.post(plain, "text/plain").status == 202
+
+
+def test_open_files_are_kept_for_the_tables(start):
+    """Where the system gives fewer than the connections want, connections are refused instead."""
+    server = start({"http.connections_max": 5000, "http.threads": 1}, open_files_max=600)
+    assert "fewer connections than http.connections_max" in server.log_tail()
+    idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(300)]
+    assert server.get("/healthz").status == 503
+    for connection in idle:
+        connection.close()
+    wait_until("connections are taken again", lambda: server.get("/healthz").status == 200)
+    assert server.post([record()]).status == 202
 
 
 def test_errors_listed_in_an_answer(start):

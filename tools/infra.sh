@@ -74,10 +74,10 @@ make_topic() {
   local attempt
   for attempt in $(seq 30); do
     pid >/dev/null || fail "the broker ended; see $folder/broker.log: $(tail -1 "$folder/broker.log")"
-    # 8 MiB is journal.entry_size_max; the rest is for what the protocol adds.
+    # 48 MiB is journal.entry_size_max; the rest is for what the protocol adds.
     if java_tool org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:$port" --create \
       --if-not-exists --topic "$topic" --partitions 6 --replication-factor 1 \
-      --config max.message.bytes=8454144 >"$folder/topic.log" 2>&1; then
+      --config max.message.bytes=50397184 >"$folder/topic.log" 2>&1; then
       return 0
     fi
     sleep 1

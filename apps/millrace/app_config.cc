@@ -1,7 +1,9 @@
 #include "app_config.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include <array>
 #include <charconv>
 #include <set>
 
@@ -25,6 +27,21 @@ bool is_loopback(const std::string& address) {
 Result<void> check_endpoint(std::string_view text) {
   MR_TRY(parse_endpoint(std::string(text)));
   return {};
+}
+
+Result<void> check_not_empty(std::string_view text) {
+  if (!text.empty()) return {};
+  return fail(Errc::invalid_argument, "must not be empty");
+}
+
+Result<void> check_origin(std::string_view text) {
+  const auto mark = text.find("://");
+  const bool is_origin = mark != std::string_view::npos && mark > 0 &&
+                         text.find('/', mark + 3) == std::string_view::npos;
+  if (text == "*" || is_origin) return {};
+  return fail(
+      Errc::invalid_argument,
+      fmt::format("\"{}\" is not an origin (want e.g. https://example.com, or \"*\")", text));
 }
 
 void add_http_keys(ConfigKeys& keys, AppConfig& config) {
@@ -58,7 +75,8 @@ void add_http_keys(ConfigKeys& keys, AppConfig& config) {
   keys.add_text_list(
       "http.cors_origins", http.cors_origins,
       "Origins whose scripts in a browser may send (https://example.com; \"*\": all). "
-      "None: no CORS headers.");
+      "None: no CORS headers.",
+      check_origin);
   keys.add_text("admin.listen", config.admin_listen,
                 "Address and port of /metrics, /healthz and /readyz.", check_endpoint);
 }
@@ -66,7 +84,7 @@ void add_http_keys(ConfigKeys& keys, AppConfig& config) {
 void add_ingest_keys(ConfigKeys& keys, AppConfig& config) {
   auto& decoder = config.ingest.decoder;
   keys.add_text("ingest.default_site", config.ingest.default_site,
-                "The site of records that name none, where no API key does.");
+                "The site of records that name none, where no API key does.", check_not_empty);
   keys.add_integer("ingest.records_max", decoder.records_max, {1, 10'000'000},
                    "Records of one batch; 413 beyond.");
   keys.add_size("ingest.record_size_max", decoder.record_bytes_max, {64, 64 * mib},
@@ -77,7 +95,7 @@ void add_ingest_keys(ConfigKeys& keys, AppConfig& config) {
                 "Longest other text; the record is rejected beyond.");
   keys.add_integer("ingest.attributes_max", decoder.attributes_max, {0, 10'000},
                    "Unknown fields of one record; it is rejected beyond.");
-  keys.add_duration("ingest.future_max", config.future_max, {0ms, 24h * 365},
+  keys.add_duration("ingest.future_max", config.future_max, {1s, 24h * 365},
                     "How far ahead of our clock a record's time may be; it is rejected beyond.");
   keys.add_integer("ingest.days_max", decoder.days_max, {1, 10'000},
                    "Distinct days of one batch; records of further days are rejected.");
@@ -89,7 +107,8 @@ void add_ingest_keys(ConfigKeys& keys, AppConfig& config) {
                    {"drop", record::ClientIpPrivacy::drop}},
                   "Client addresses: as they are, cut to /24 (IPv4) or /48 (IPv6), or not at all.");
   keys.add_text_list("privacy.redact_query_parameters", decoder.redacted_query_parameters,
-                     "Query parameters whose values are replaced, in queries and referrers.");
+                     "Query parameters whose values are replaced, in queries and referrers.",
+                     check_not_empty);
   keys.add_list<ingest::ApiKey>(
       "api_keys", config.ingest.api_keys,
       "Who may send, and for which site (`millrace key create`). None: everybody on loopback.",
@@ -200,7 +219,8 @@ AppConfig::AppConfig() {
 }
 
 void add_keys(ConfigKeys& keys, AppConfig& config) {
-  keys.add_text("data", config.data_directory, "The folder of all that the process keeps.");
+  keys.add_text("data", config.data_directory, "The folder of all that the process keeps.",
+                check_not_empty);
   add_http_keys(keys, config);
   add_ingest_keys(keys, config);
   add_storage_keys(keys, config);
@@ -229,11 +249,15 @@ Result<Endpoint> parse_endpoint(const std::string& text) {
     if (endpoint.address == "localhost") endpoint.address = "127.0.0.1";
     const char* const end = text.data() + text.size();
     const auto parsed = std::from_chars(text.data() + colon + 1, end, endpoint.port);
-    is_valid = parsed.ec == std::errc() && parsed.ptr == end;
+    std::array<unsigned char, 16> ignored{};
+    is_valid = parsed.ec == std::errc() && parsed.ptr == end &&
+               (inet_pton(AF_INET, endpoint.address.c_str(), ignored.data()) == 1 ||
+                inet_pton(AF_INET6, endpoint.address.c_str(), ignored.data()) == 1);
   }
   if (is_valid) return endpoint;
-  return fail(Errc::invalid_argument,
-              fmt::format("\"{}\" is not an address and port (want e.g. 127.0.0.1:8080)", text));
+  return fail(
+      Errc::invalid_argument,
+      fmt::format("\"{}\" is not an IP address and a port (want e.g. 127.0.0.1:8080)", text));
 }
 
 Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
@@ -258,7 +282,12 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
                     keys.place_of("http.listen"), config.listen));
   }
   std::set<std::string> names;
+  std::set<std::string> hashes;
   for (const auto& key : config.ingest.api_keys) {
+    if (!hashes.insert(key.sha256).second) {
+      return fail(Errc::invalid_argument, fmt::format("{}: \"{}\" is the same key as another",
+                                                      keys.place_of("api_keys"), key.name));
+    }
     const bool is_new = names.insert(key.name).second;
     if (is_new && key.name.find('/') == std::string::npos) continue;
     return fail(Errc::invalid_argument,
@@ -293,6 +322,7 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
   config.http.port = endpoint.port;
   config.ingest.decoder.future_max =
       std::chrono::duration_cast<std::chrono::seconds>(config.future_max);
+  config.ingest.cors_origins = config.http.cors_origins;
   config.writer.foreign = config.ingest.decoder;
   config.journal.directory = config.journal_directory();
   if (config.flush_idle.count() > 0) config.writer.flush.idle_max = config.flush_idle;

@@ -65,7 +65,9 @@ void add_generate_command(CLI::App& program, int& exit_code) {
   auto arguments = std::make_shared<GenerateArguments>();
   auto* command = program.add_subcommand(
       "generate", "Print sample traffic of a web site: browsers, crawlers, a day's rhythm, errors");
-  command->add_option("--records", arguments->options.records, "How many")->capture_default_str();
+  command->add_option("--records", arguments->options.records, "How many")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1'000'000'000'000}))
+      ->capture_default_str();
   command->add_option("--seed", arguments->options.seed, "The same seed gives the same lines")
       ->capture_default_str();
   command->add_option("--paths", arguments->options.paths, "Distinct paths, by a Zipf law")

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "commands.h"
+#include "file_limit.h"
 #include "ingest/admin_service.h"
 #include "ingest/ingest_service.h"
 #include "journal/kafka_journal.h"
@@ -242,6 +243,7 @@ int run_process(const ConfigArguments& arguments, Roles roles,
   }
   roles.aggregates = roles.aggregates && config.aggregate_enabled;
   set_up_logging(config.log_format, config.log_level);
+  config.http.connections_max = raise_file_limit(config.http.connections_max);
   block_stop_signals();
   Process process(config, roles);
   if (const auto started = process.start(); !started) return complain(started.error().message);

@@ -93,7 +93,7 @@ struct ServerOptions {
   std::size_t connections_max = 10'000;           // Further ones get 503 and are closed.
   std::size_t header_bytes_max = 16 * 1024;       // 431 beyond.
   std::size_t body_bytes_max = 10 * 1024 * 1024;  // As received; 413 beyond.
-  std::size_t body_decompressed_bytes_max = 64 * 1024 * 1024;  // 413 beyond.
+  std::size_t body_decompressed_bytes_max = 32 * 1024 * 1024;  // 413 beyond.
   std::size_t decompression_ratio_max = 200;  // 413 beyond (never up to 1 MiB of output).
   // Bodies as received, of all connections: those with a length count from the header on, chunked
   // ones as they arrive. 503 with Retry-After beyond.

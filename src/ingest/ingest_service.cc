@@ -39,8 +39,11 @@ std::optional<std::string_view> key_in(const http::Request& request) {
   return authorization->substr(scheme.size());
 }
 
-bool is_true(std::optional<std::string_view> parameter) {
-  return parameter && (*parameter == "1" || *parameter == "true" || parameter->empty());
+// nullopt: the parameter is neither.
+std::optional<bool> truth_of(std::optional<std::string_view> parameter) {
+  if (!parameter || *parameter == "0" || *parameter == "false") return false;
+  if (*parameter == "1" || *parameter == "true" || parameter->empty()) return true;
+  return std::nullopt;
 }
 
 bool is_idempotency_key(std::string_view text) {
@@ -107,6 +110,14 @@ std::optional<http::Response> IngestService::refusal(const http::Request& reques
     response.headers.emplace_back("WWW-Authenticate", "Bearer");
     return response;
   }
+  if (keys_.is_empty() && is_of_strange_page(request)) {
+    return error_reply(403, fmt::format("a page of {} may not send here without an API key (see "
+                                        "http.cors_origins)",
+                                        *request.header("origin")));
+  }
+  if (!truth_of(request.parameter("strict"))) {
+    return error_reply(400, "strict: want 1, 0, true or false");
+  }
   const auto idempotency_key = request.header("idempotency-key");
   if (idempotency_key && !is_idempotency_key(*idempotency_key)) {
     return error_reply(400, fmt::format("Idempotency-Key: want 1 to {} visible ASCII characters",
@@ -118,6 +129,19 @@ std::optional<http::Response> IngestService::refusal(const http::Request& reques
   }
   // A sender in debt is told before its body is read and decoded.
   return take_tokens(*sender, 0);
+}
+
+// Browsers let any page that its user looks at post to any address, loopback too.
+bool IngestService::is_of_strange_page(const http::Request& request) const {
+  const auto origin = request.header("origin");
+  if (!origin) return false;
+  const auto host = origin->find("://");
+  if (host != std::string_view::npos && origin->substr(host + 3) == request.header("host")) {
+    return false;
+  }
+  return std::none_of(
+      options_.cors_origins.begin(), options_.cors_origins.end(),
+      [&](const std::string& allowed) { return allowed == "*" || allowed == *origin; });
 }
 
 // The answer to a sender that has to wait before it may send `records` more.
@@ -156,7 +180,7 @@ void IngestService::take_batch(http::Request request, PendingReply reply) {
   }
   if (auto refused = decode(request, *sender, batch)) return reply.send(*std::move(refused));
   const std::size_t records = batch.record_count + batch.rejects.size();
-  if (is_true(request.parameter("strict")) && !batch.rejects.empty()) {
+  if (truth_of(request.parameter("strict")).value_or(false) && !batch.rejects.empty()) {
     batch.record_count = 0;
     return reply.send(batch_reply(400, reply_id, batch, options_.reply_errors_max));
   }

@@ -24,6 +24,8 @@ struct IngestOptions {
   std::string default_site = "default";  // Of records that name none, where no key does.
   std::size_t reply_errors_max = 100;
   std::vector<ApiKey> api_keys;  // Empty: everybody may send.
+  // Whose pages' scripts may send where everybody may; "*": all. A page of this host may always.
+  std::vector<std::string> cors_origins;
 };
 
 // The ingestion API (docs/api.yaml): takes batches of log records, checks them, and answers once
@@ -47,6 +49,7 @@ class IngestService final : public http::Handler {
   };
 
   std::optional<Sender> authenticate(const http::Request& request) const;
+  bool is_of_strange_page(const http::Request& request) const;
   std::optional<http::Response> refusal(const http::Request& request);
   std::optional<http::Response> take_tokens(const Sender& sender, std::size_t records);
   http::Response other_reply(const http::Request& request) const;

@@ -95,6 +95,28 @@ TEST(IngestLimits, OfDaysRejectTheRecordsOfFurtherDays) {
   EXPECT_EQ(IngestWorld::json(answer)["errors"][0]["index"], 1);
 }
 
+TEST(IngestService, RefusesWhatIsNeitherStrictNorNot) {
+  IngestWorld world;
+  EXPECT_EQ(world.post(IngestWorld::record, {}, {{"strict", "yes"}}).status, 400);
+}
+
+// Any page that somebody looks at on this machine could else write records.
+TEST(IngestService, TakesNoBatchOfAStrangePageWithoutAKey) {
+  const Headers strange = {{"origin", "http://evil.example"}, {"host", "127.0.0.1:8080"}};
+  const auto is_refused = [&](IngestOptions options, Headers headers) {
+    IngestWorld world(std::move(options));
+    const auto answer = world.service.admit(
+        IngestWorld::request("POST", "/logs", IngestWorld::record, std::move(headers)));
+    return answer && answer->status == 403;
+  };
+  EXPECT_TRUE(is_refused({}, strange));
+  EXPECT_FALSE(is_refused({.cors_origins = {"http://evil.example"}}, strange));
+  EXPECT_FALSE(is_refused({.cors_origins = {"*"}}, strange));
+  EXPECT_FALSE(is_refused({}, {{"origin", "http://127.0.0.1:8080"}, {"host", "127.0.0.1:8080"}}))
+      << "a page of our own";
+  EXPECT_FALSE(is_refused({}, {{"host", "127.0.0.1:8080"}})) << "no page";
+}
+
 TEST(IngestLimits, OfIdempotencyKeysHoldAtTheLimit) {
   IngestWorld world;
   const auto status_of = [&world](const std::string& key) {

@@ -15,7 +15,7 @@ namespace millrace::journal {
 struct EmbeddedJournalOptions {
   std::string directory{};
   std::uint64_t segment_size_bytes_max = 64UL << 20;
-  std::size_t entry_size_bytes_max = 8UL << 20;
+  std::size_t entry_size_bytes_max = 48UL << 20;
   // Entries that wait for the disk.
   std::size_t queue_size_bytes_max = 64UL << 20;
   // All segments together; beyond it appends are refused until the tables have caught up.

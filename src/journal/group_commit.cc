@@ -33,8 +33,8 @@ Result<void> GroupCommit::append(Entry entry, OnDurable on_durable) {
   const std::size_t size_bytes = encoded_size_bytes(entry);
   if (size_bytes > options_.entry_size_bytes_max) {
     return fail(Errc::invalid_argument,
-                fmt::format("the entry has {} bytes, more than the journal's limit of {} "
-                            "(journal.entry_size_max)",
+                fmt::format("the batch has {} bytes in its stored form, more than the limit of {} "
+                            "(journal.entry_size_max): send fewer records at once",
                             size_bytes, options_.entry_size_bytes_max));
   }
   if (!has_room_for(size_bytes)) {

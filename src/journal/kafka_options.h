@@ -37,7 +37,7 @@ struct KafkaOptions {
   std::chrono::milliseconds linger{2};
   // An append is answered within this time, whatever the brokers do.
   std::chrono::milliseconds delivery_timeout{30'000};
-  std::size_t entry_size_bytes_max = 8UL << 20;
+  std::size_t entry_size_bytes_max = 48UL << 20;
   // Entries that wait for the brokers.
   std::size_t queue_size_bytes_max = 64UL << 20;
 

@@ -176,6 +176,7 @@ TEST(DecodeJson, RefusesWhatIsNotJson) {
                                 "[{\"a\":\"\xff\"}]",
                                 "[{\"a\":\"\\x\"}]",
                                 "{\"records\":[" + record + "],\"x\":tru}",
+                                "{\"records\":[" + record + "],\"records\":[" + record + "]}",
                                 "[{\"a\":[1,]}]"};
   for (const std::string& body : bodies) {
     SCOPED_TRACE(body);

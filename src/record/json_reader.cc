@@ -138,9 +138,17 @@ bool JsonReader::read_document_object() {
     document_.rewind();
     if (const auto error = document_.get_object().get(object)) return fail_malformed(error);
     std::string ignored;
+    int arrays = 0;
     for (auto field : object) {
       Value value;
       error_code error = field.error();
+      simdjson::ondemand::raw_json_string name;
+      if (!error) error = field.key().get(name);
+      if (!error && inside_of_string(name.raw()) == "records" && ++arrays > 1) {
+        failure_ = {DecodeFailure::Kind::malformed, "\"records\" is there twice",
+                    static_cast<std::size_t>(name.raw() - body_begin_)};
+        return false;
+      }
       if (!error) error = field.value().get(value);
       if (!error) error = append_json(value, ignored, 0);
       ignored.clear();

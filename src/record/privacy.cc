@@ -73,15 +73,14 @@ std::optional<std::string> truncated_ipv6(std::string_view text) {
 // The longest IPv6 address at the front of `run`, truncated, and `run` cut to it: what follows may
 // be a port or the end of a sentence. What ends in ':' is none: names have "::" in many languages.
 std::optional<std::string> take_ipv6(std::string_view& run) {
-  std::string_view candidate = run;
+  std::string_view candidate = run.substr(0, INET6_ADDRSTRLEN);
   while (std::count(candidate.begin(), candidate.end(), ':') >= 2) {
     auto address = candidate.ends_with(':') ? std::nullopt : truncated_ipv6(candidate);
     if (address) {
       run = candidate;
       return address;
     }
-    candidate = candidate.substr(
-        0, candidate.size() > INET6_ADDRSTRLEN ? INET6_ADDRSTRLEN : candidate.find_last_of(":."));
+    candidate = candidate.substr(0, candidate.find_last_of(":."));
   }
   return std::nullopt;
 }
@@ -178,7 +177,10 @@ bool is_named(std::string_view name, std::string_view secret) {
     }
     if (lower(c) != lower(wanted)) return false;
   }
-  return at == name.size();
+  // PHP and others take "token[]" for a list of tokens.
+  const std::string_view rest = name.substr(at);
+  return rest.empty() || rest.starts_with('[') || rest.starts_with("%5B") ||
+         rest.starts_with("%5b");
 }
 
 // Where a value ends that ends at one of `ends`. A quote that JSON text escapes keeps its escape.
@@ -262,6 +264,13 @@ std::string_view host_without_user(std::string_view authority) {
 }
 
 std::optional<std::string> url_without_user(std::string_view url) {
+  // "//user@host/path" is a reference without a scheme (RFC 3986, section 4.2).
+  if (url.starts_with("//")) {
+    const std::string_view rest = url.substr(2);
+    const std::size_t size = std::min(rest.find_first_of("/?#"), rest.size());
+    if (rest.substr(0, size).find('@') == std::string_view::npos) return std::nullopt;
+    return "//" + std::string(host_without_user(rest.substr(0, size))).append(rest.substr(size));
+  }
   const auto parts = split_url(url);
   if (!parts || parts->authority.find('@') == std::string_view::npos) return std::nullopt;
   std::string out(parts->scheme);

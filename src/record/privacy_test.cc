@@ -103,13 +103,17 @@ TEST(RedactedText, RedactsWhereverAParameterMayStand) {
     EXPECT_EQ(redacted_text(other, {"token"}), std::nullopt) << other;
   }
   EXPECT_EQ(redacted_query("token=a \"b\"&c", {"token"}), "token=REDACTED&c");
+  EXPECT_EQ(redacted_query("token[]=a&token%5B0%5D=b&token2=c", {"token"}),
+            "token[]=REDACTED&token%5B0%5D=REDACTED&token2=c");
   EXPECT_EQ(redacted_query("user%5Bpw%5D=s", {"user[pw]"}), "user%5Bpw%5D=REDACTED");
 }
 
 TEST(UrlWithoutUser, TakesOutNamesAndPasswords) {
   EXPECT_EQ(url_without_user("HTTPS://u:p@h:80/a@b?c"), "HTTPS://h:80/a@b?c");
   EXPECT_EQ(url_without_user("ftp://u:p@q@h"), "ftp://h");
-  for (const char* other : {"", "/a@b", "https://h/@me", "https://h?a@b", "u@h", "://u@h"}) {
+  EXPECT_EQ(url_without_user("//u:p@h/a"), "//h/a");
+  for (const char* other :
+       {"", "/a@b", "//h/a@b", "https://h/@me", "https://h?a@b", "u@h", "://u@h"}) {
     EXPECT_EQ(url_without_user(other), std::nullopt) << other;
   }
 }

@@ -53,8 +53,9 @@ class Millrace:
     `log_path` (standard error) and `output` (standard output), over all its lives.
     """
 
-    def __init__(self, folder, settings=None, data_dir=None, role="serve"):
+    def __init__(self, folder, settings=None, data_dir=None, role="serve", open_files_max=None):
         self.role = role
+        self._limits = ["prlimit", f"--nofile={open_files_max}"] if open_files_max else []
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.data_dir = Path(data_dir) if data_dir else self.folder / "data"
@@ -106,7 +107,7 @@ class Millrace:
         self._url = self._admin_url = None
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [str(BINARY), self.role, *self._arguments()],
+                [*self._limits, str(BINARY), self.role, *self._arguments()],
                 stdout=subprocess.PIPE, stderr=log, env=environment, text=True)
         self._reader = threading.Thread(target=self._read_output, args=(self.process,))
         self._reader.start()
