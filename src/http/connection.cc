@@ -305,6 +305,27 @@ asio::awaitable<error_code> read_request(ConnectionPtr connection, Parser* parse
   co_return co_await read_body(connection, parser, exchange);
 }
 
+// A client that is still sending would lose our answer to a reset: ends our side, and reads what
+// the client sends until it closes or pauses, for at most so long.
+asio::awaitable<void> linger(ConnectionPtr connection, std::chrono::milliseconds time_max) {
+  constexpr std::chrono::milliseconds pause_max{1000};
+  // Nobody looks at what is in it.
+  static thread_local std::array<char, 64 * 1024> scrap;
+  error_code error;
+  connection->socket.shutdown(tcp::socket::shutdown_send, error);
+  const auto end = std::chrono::steady_clock::now() + time_max;
+  const auto is_over = [&] {
+    return connection->shared->is_draining || std::chrono::steady_clock::now() >= end;
+  };
+  while (!error && !is_over()) {
+    connection->expire_after(std::min(pause_max, time_max));
+    std::tie(error, std::ignore) =
+        co_await connection->socket.async_read_some(asio::buffer(scrap), as_result);
+    if (connection->is_late) break;
+  }
+  connection->expire_never();
+}
+
 }  // namespace
 
 void Connection::expire_after(std::chrono::milliseconds timeout) {
@@ -328,28 +349,6 @@ void Connection::cancel_until_it_ends() {
     const auto self = weak.lock();
     if (!error && self && self->deadline_number == number) self->cancel_until_it_ends();
   });
-}
-
-asio::awaitable<error_code> Connection::discard_some() {
-  // Nobody looks at what is in it.
-  static thread_local std::array<char, 64 * 1024> scrap;
-  auto [error, size] = co_await socket.async_read_some(asio::buffer(scrap), as_result);
-  static_cast<void>(size);
-  if (!error && is_late) error = asio::error::operation_aborted;
-  co_return error;
-}
-
-// A client that is still sending would lose our answer to a reset: reads what it has, for a while.
-asio::awaitable<void> Connection::linger(std::chrono::milliseconds time_max) {
-  constexpr std::chrono::milliseconds pause_max{1000};
-  error_code error;
-  socket.shutdown(tcp::socket::shutdown_send, error);
-  const auto end = std::chrono::steady_clock::now() + time_max;
-  while (!error && !shared->is_draining && std::chrono::steady_clock::now() < end) {
-    expire_after(std::min(pause_max, time_max));
-    error = co_await discard_some();
-  }
-  expire_never();
 }
 
 void Connection::expire_never() {
@@ -378,7 +377,7 @@ asio::awaitable<void> serve_connection(ConnectionPtr connection, Connections* al
     if (co_await write_response(connection, &exchange, parser.get().version())) co_return;
   }
   connection->is_idle = true;
-  co_await connection->linger(is_slow ? slow_linger_time : shared.options.body_timeout);
+  co_await linger(connection, is_slow ? slow_linger_time : shared.options.body_timeout);
 }
 
 }  // namespace millrace::http

@@ -32,10 +32,6 @@ struct Connection : std::enable_shared_from_this<Connection> {
   void expire_after(std::chrono::milliseconds timeout);
   void expire_never();
 
-  // Ends our side, and reads what the client still sends: until it closes or pauses, for at most so
-  // long.
-  boost::asio::awaitable<void> linger(std::chrono::milliseconds time_max);
-
   std::shared_ptr<Shared> shared;
   std::weak_ptr<boost::asio::io_context> context;
   boost::asio::ip::tcp::socket socket;
@@ -48,7 +44,6 @@ struct Connection : std::enable_shared_from_this<Connection> {
 
  private:
   void cancel_until_it_ends();
-  boost::asio::awaitable<boost::system::error_code> discard_some();
 };
 
 using Connections = std::unordered_set<Connection*>;
