@@ -11,7 +11,8 @@ from harness.process import Millrace  # noqa: E402  (needs the path above)
 
 def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=50, help="kill -9s of the crash test")
-    parser.addoption("--seed", type=int, default=1, help="of the crash test's random choices")
+    parser.addoption("--seed", type=int, default=1, help="of random choices")
+    parser.addoption("--minutes", type=float, default=0, help="how long the chaos test goes on")
 
 
 def pytest_configure(config):

@@ -3,9 +3,11 @@ import json
 import os
 import random
 import signal
+import subprocess
 import threading
 
 import pytest
+from confluent_kafka import Producer
 from deltalake import DeltaTable
 
 from harness.kafka import Broker
@@ -165,6 +167,54 @@ def test_other_programs_write_to_the_topic_and_read_from_it(broker, cluster):
     letters = read_everywhere(write.dead_letters)
     assert sorted(row["payload"] for row in letters) == sorted(lines[1:])
     assert all("offset" in row["reason"] and row["source"] == "journal" for row in letters)
+
+
+def test_what_ingest_wrote_is_json_lines_for_kcat(broker, cluster):
+    ingest = cluster("ingest")
+    log = [{"ts": AT, "path": f"/{number}"} for number in range(10)]
+    assert ingest.post(log).status == 202
+    read = subprocess.run(["kcat", "-b", broker.address, "-C", "-t", broker.topic, "-e", "-q"],
+                          capture_output=True, text=True, timeout=60)
+    assert read.returncode == 0, read.stderr
+    records = [json.loads(line) for line in read.stdout.splitlines() if line]
+    assert sorted(record["path"] for record in records) == sorted(record["path"] for record in log)
+
+
+def test_what_a_python_client_produced_is_written(broker, cluster):
+    producer = Producer({"bootstrap.servers": broker.address})
+    for number in range(1000):
+        producer.produce(broker.topic, json.dumps({"ts": AT, "path": f"/{number}", "status": 200}))
+    producer.produce(broker.topic, b"\xff\x00")
+    producer.produce(broker.topic, None, key="a tombstone")
+    assert producer.flush(60) == 0
+    write = cluster("write")
+    wait_until("all is in the table", lambda: write.metric("millrace_writer_records_total") == 1000,
+               write.log_tail)
+    wait_until("nothing is behind",
+               lambda: write.metric("millrace_writer_partition_lag_entries") == 0, write.log_tail)
+    assert write.metric("millrace_writer_partition_lag_seconds") == 0
+    write.stop()
+    paths = [row["path"] for row in read_everywhere(write.access_logs)]
+    assert sorted(paths) == sorted(f"/{number}" for number in range(1000))
+    assert any("\\xFF" in row["payload"] for row in read_everywhere(write.dead_letters))
+
+
+def test_a_topic_that_was_made_anew_stops_the_writer(broker, cluster):
+    ingest, write = cluster("ingest"), cluster("write")
+    assert ingest.post([{"ts": AT, "path": "/old"}]).status == 202
+    wait_until("it is in the table", lambda: write.metric("millrace_writer_records_total") == 1,
+               write.log_tail)
+    ingest.stop()
+    write.stop()
+    broker.delete_topic()
+    broker.up()
+    ingest.start()
+    for number in range(20):  # Some go to the partition that the table covers.
+        assert ingest.post([{"ts": AT, "path": f"/new/{number}"}]).status == 202
+    write.spawn()
+    assert write.wait_until_gone() == 1
+    assert "the journal was made anew" in write.log_tail()
+    assert [row["path"] for row in read_everywhere(write.access_logs)].count("/old") == 1
 
 
 def test_a_topic_that_is_not_there_is_said(broker, tmp_path):

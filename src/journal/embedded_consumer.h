@@ -37,6 +37,8 @@ class EmbeddedConsumer final : public Consumer {
   Result<void> seek(Partition partition, Offset position) override;
   Result<void> committed(Partition partition, Offset position) override;
   std::string progress_id(Partition partition) const override;
+  // Whoever takes a journal's folder away means it.
+  bool is_former_life(std::string_view, Partition) const override { return false; }
   Result<Offset> end_position(Partition partition) override;
 
  private:

@@ -105,6 +105,10 @@ class Consumer {
   // the journal, so that another journal's offsets are never mistaken for this one's.
   virtual std::string progress_id(Partition partition) const = 0;
 
+  // Whether another journal's progress_id() is of the same place before it was made anew, as when a
+  // topic was deleted and created again: what the table does not have of it is gone.
+  virtual bool is_former_life(std::string_view progress_id, Partition partition) const = 0;
+
   // The position at which the next entry of `partition` will be appended, for lag.
   virtual Result<Offset> end_position(Partition partition) = 0;
 };

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/units.h"
 
 namespace millrace::journal {
 
@@ -15,6 +16,8 @@ using std::chrono::milliseconds;
 namespace {
 
 constexpr milliseconds broker_timeout{10'000};
+// The others of the group wait for session_timeout where a member could not say that it leaves.
+constexpr milliseconds leave_timeout{5'000};
 
 std::vector<Partition> partitions_of(const rd_kafka_topic_partition_list_t* list) {
   std::vector<Partition> partitions;
@@ -92,7 +95,33 @@ KafkaConsumer::KafkaConsumer(KafkaOptions options, Listener& listener, MetricsRe
                                   "Times that partitions were given or taken.")) {}
 
 KafkaConsumer::~KafkaConsumer() {
-  if (client_) rd_kafka_consumer_close(client_.get());
+  if (client_) close();
+}
+
+// rd_kafka_consumer_close() does the same without a limit of time: it was seen to wait for minutes
+// for a coordinator that had restarted.
+void KafkaConsumer::close() {
+  const KafkaOwned<rd_kafka_queue_t> events(rd_kafka_queue_new(client_.get()));
+  const KafkaOwned<rd_kafka_error_t> refused(
+      rd_kafka_consumer_close_queue(client_.get(), events.get()));
+  if (refused) {
+    log(LogLevel::warn, "kafka: leaving the group failed",
+        {{"reason", rd_kafka_error_string(refused.get())}});
+    return;
+  }
+  const auto give_up_at = std::chrono::steady_clock::now() + leave_timeout;
+  while (rd_kafka_consumer_closed(client_.get()) == 0) {
+    if (std::chrono::steady_clock::now() > give_up_at) {
+      log(LogLevel::warn, "kafka: no answer to leaving the group; the others wait for its session",
+          {{"waited", format_duration(leave_timeout)}});
+      return;
+    }
+    const KafkaOwned<rd_kafka_event_t> event(rd_kafka_queue_poll(events.get(), 50));
+    if (event && rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_REBALANCE) {
+      on_rebalance(client_.get(), rd_kafka_event_error(event.get()),
+                   rd_kafka_event_topic_partition_list(event.get()), this);
+    }
+  }
 }
 
 Result<std::vector<ConsumedEntry>> KafkaConsumer::poll(milliseconds timeout) {
@@ -287,6 +316,11 @@ Result<void> KafkaConsumer::committed(Partition partition, Offset position) {
 std::string KafkaConsumer::progress_id(Partition partition) const {
   return fmt::format("kafka/{}/{}/{}/{}", identity_.cluster_id, options_.topic, identity_.topic_id,
                      partition.value());
+}
+
+bool KafkaConsumer::is_former_life(std::string_view id, Partition partition) const {
+  return id.starts_with(fmt::format("kafka/{}/{}/", identity_.cluster_id, options_.topic)) &&
+         id.ends_with(fmt::format("/{}", partition.value())) && id != progress_id(partition);
 }
 
 Result<Offset> KafkaConsumer::end_position(Partition partition) {

@@ -30,6 +30,7 @@ class KafkaConsumer final : public Consumer {
   Result<void> seek(Partition partition, Offset position) override;
   Result<void> committed(Partition partition, Offset position) override;
   std::string progress_id(Partition partition) const override;
+  bool is_former_life(std::string_view progress_id, Partition partition) const override;
   Result<Offset> end_position(Partition partition) override;
 
  private:
@@ -38,6 +39,7 @@ class KafkaConsumer final : public Consumer {
   static void on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t event,
                            rd_kafka_topic_partition_list_t* list, void* consumer);
 
+  void close();
   Result<void> join();
   void leave();
   void assign(rd_kafka_topic_partition_list_t* list);

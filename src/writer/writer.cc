@@ -156,6 +156,7 @@ Result<void> Writer::take(journal::ConsumedEntry& entry) {
   const journal::Partition partition = entry.partition;
   const journal::Offset offset = entry.offset;
   if (state.next && offset < *state.next) return {};
+  if (!state.behind_since) state.behind_since = entry.appended_at.value_or(clock_->now());
   const bool is_known = state.access_logs_start && offset.value() < *state.access_logs_start;
   MR_TRY_ASSIGN(const bool is_duplicate,
                 is_known ? Result<bool>(false) : is_repeated(entry, state));
@@ -225,6 +226,7 @@ Result<std::vector<std::optional<journal::Offset>>> Writer::on_assigned(
       drop_all();
       is_rewind_needed_ = true;
     }
+    MR_TRY(check_life(partition));
     PartitionState& state = partitions_[partition];
     state = PartitionState{};
     state.progress_id = consumer_->progress_id(partition);
@@ -239,6 +241,23 @@ Result<std::vector<std::optional<journal::Offset>>> Writer::on_assigned(
   return positions;
 }
 
+// Offsets of a topic that was made anew would be taken for new ones, and what the table never had
+// of the former one would be passed over without a word.
+Result<void> Writer::check_life(journal::Partition partition) const {
+  const std::string own_id = consumer_->progress_id(partition);
+  if (position_in(access_logs_, own_id)) return {};
+  for (const auto& [id, position] : access_logs_.snapshot().progress) {
+    if (!consumer_->is_former_life(id, partition)) continue;
+    return fail(Errc::corrupt,
+                fmt::format("the table covers partition {} of the journal {} up to {}, but the "
+                            "journal was made anew and is {} now: entries that the table does not "
+                            "have are gone. To go on, give the new one another name "
+                            "(journal.kafka.topic), or move the table away",
+                            partition.value(), id, position, own_id));
+  }
+  return {};
+}
+
 void Writer::on_revoked(const std::vector<journal::Partition>& partitions) {
   const auto flushed = flush();
   if (!flushed) {
@@ -247,6 +266,7 @@ void Writer::on_revoked(const std::vector<journal::Partition>& partitions) {
     drop_all();
     is_rewind_needed_ = true;
   }
+  no_lag_of(partitions);
   for (const journal::Partition partition : partitions) partitions_.erase(partition);
 }
 
@@ -254,6 +274,7 @@ void Writer::on_lost(const std::vector<journal::Partition>& partitions) {
   log(LogLevel::warn, "writer: lost partitions", {{"partitions", partitions.size()}});
   drop_all();
   is_rewind_needed_ = true;
+  no_lag_of(partitions);
   for (const journal::Partition partition : partitions) partitions_.erase(partition);
 }
 
@@ -312,13 +333,28 @@ void Writer::update_gauges() {
 
 void Writer::update_lag() {
   std::int64_t entries = 0;
-  for (const auto& [partition, state] : partitions_) {
+  for (auto& [partition, state] : partitions_) {
     const auto end = consumer_->end_position(partition);
     if (!end) return;
     const std::int64_t first = state.first ? state.first->value() : 0;
-    entries += std::max<std::int64_t>(end->value() - state.access_logs_start.value_or(first), 0);
+    const std::int64_t behind =
+        std::max<std::int64_t>(end->value() - state.access_logs_start.value_or(first), 0);
+    if (behind == 0) state.behind_since.reset();
+    if (behind > 0 && !state.behind_since) state.behind_since = clock_->now();
+    const auto age = state.behind_since ? clock_->now() - *state.behind_since
+                                        : std::chrono::microseconds::zero();
+    metrics_.partition_lag(partition.value(), behind,
+                           std::max(age, std::chrono::microseconds::zero()));
+    entries += behind;
   }
   metrics_.lag(entries);
+}
+
+// Another writer tells it from now on.
+void Writer::no_lag_of(const std::vector<journal::Partition>& partitions) {
+  for (const journal::Partition partition : partitions) {
+    metrics_.partition_lag(partition.value(), 0, std::chrono::microseconds::zero());
+  }
 }
 
 }  // namespace millrace::writer

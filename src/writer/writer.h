@@ -87,6 +87,8 @@ class Writer final : private journal::Consumer::Listener {
     // The first entry ever read, to rewind to where the table has no position.
     std::optional<journal::Offset> first;
     bool is_checked = false;  // See check_assignment().
+    // When the oldest entry that the table lacks was appended, or was first seen to be there.
+    std::optional<Timestamp> behind_since;
   };
   using Start = std::optional<std::int64_t> PartitionState::*;
 
@@ -98,6 +100,7 @@ class Writer final : private journal::Consumer::Listener {
   void on_revoked(const std::vector<journal::Partition>& partitions) override;
   void on_lost(const std::vector<journal::Partition>& partitions) override;
 
+  Result<void> check_life(journal::Partition partition) const;
   Result<void> work(std::chrono::milliseconds timeout);
   Result<void> poll(std::chrono::milliseconds timeout);
   Result<void> take_pending();
@@ -130,6 +133,7 @@ class Writer final : private journal::Consumer::Listener {
   void note_outcome(const Result<void>& outcome);
   void update_gauges();
   void update_lag();
+  void no_lag_of(const std::vector<journal::Partition>& partitions);
 
   const WriterOptions options_;
   store::ObjectStore* lake_;

@@ -131,6 +131,7 @@ void Writer::access_logs_committed() {
   for (auto& [partition, state] : partitions_) {
     if (!state.next || state.next->value() <= state.access_logs_start.value_or(-1)) continue;
     state.access_logs_start = state.next->value();
+    state.behind_since.reset();
     if (const auto told = consumer_->committed(partition, *state.next); !told) {
       // The next flush tells a newer position.
       log(LogLevel::warn, "writer: the journal did not take a committed position",

@@ -1,5 +1,7 @@
 #include "writer/writer_metrics.h"
 
+#include <string>
+
 namespace millrace::writer {
 namespace {
 
@@ -8,7 +10,8 @@ double seconds(std::chrono::duration<double> duration) { return duration.count()
 }  // namespace
 
 WriterMetrics::WriterMetrics(MetricsRegistry& registry)
-    : entries_(registry.counter("millrace_writer_entries_total", "Journal entries read.")),
+    : registry_(registry),
+      entries_(registry.counter("millrace_writer_entries_total", "Journal entries read.")),
       records_(registry.counter("millrace_writer_records_total",
                                 "Records committed to the table access_logs.")),
       dead_letters_(registry.counter("millrace_writer_dead_letters_total",
@@ -39,6 +42,19 @@ WriterMetrics::WriterMetrics(MetricsRegistry& registry)
                          "How far back batches that come again are recognised: "
                          "writer.dedupe_window, or less where writer.dedupe_keys_max cuts it "
                          "short.")) {}
+
+void WriterMetrics::partition_lag(std::int32_t partition, std::int64_t entries,
+                                  std::chrono::microseconds age) {
+  const MetricLabels labels = {{"partition", std::to_string(partition)}};
+  registry_
+      .gauge("millrace_writer_partition_lag_entries",
+             "Entries of a partition that this writer has and the table does not cover.", labels)
+      .set(static_cast<double>(entries));
+  registry_
+      .gauge("millrace_writer_partition_lag_seconds",
+             "How long ago the oldest of them was appended.", labels)
+      .set(seconds(age));
+}
 
 void WriterMetrics::dead_letters_committed(std::size_t letters) {
   dead_letters_.add(static_cast<double>(letters));

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 #include "base/metrics.h"
 
@@ -26,9 +27,11 @@ class WriterMetrics {
   void is_failing(bool failing) { failing_.set(failing ? 1 : 0); }
   void buffered(std::size_t size_bytes) { buffered_bytes_.set(static_cast<double>(size_bytes)); }
   void oldest_uncommitted(std::chrono::microseconds age);
+  void partition_lag(std::int32_t partition, std::int64_t entries, std::chrono::microseconds age);
   void lag(std::int64_t entries) { lag_entries_.set(static_cast<double>(entries)); }
 
  private:
+  MetricsRegistry& registry_;
   Counter& entries_;
   Counter& records_;
   Counter& dead_letters_;

@@ -241,6 +241,23 @@ TEST_F(WriterTest, StopsWhereTheJournalEndsBeforeTheTableOfDeadLetters) {
   EXPECT_EQ(outcome.error().code, Errc::corrupt);
 }
 
+TEST_F(WriterTest, StopsWhereTheJournalWasMadeAnew) {
+  append({"/a"});
+  RunningWriter running = start();
+  run(running);
+  auto table = *delta::DeltaTable::open(memory, clock, "access_logs");
+  ASSERT_TRUE(table.commit(
+      {.operation = "WRITE", .adds = {}, .removes = {}, .progress = {{"former-1", {}, 7}}}));
+  RunningWriter heir = start(memory, 100, {second_partition});
+  const auto outcome = heir.writer->run_once({});
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code, Errc::corrupt);
+  EXPECT_NE(outcome.error().message.find("former-1 up to 7"), std::string::npos);
+  append({"/b"});
+  run(running);
+  EXPECT_EQ(paths(), (Strings{"/a", "/b"})) << "the partition that has a position goes on";
+}
+
 // The flush of one partition's entries is refused before another's, of the same poll, are looked
 // at.
 TEST_F(WriterTest, ReadsAgainWhatItHeldOfEveryPartitionWhenItIsFenced) {

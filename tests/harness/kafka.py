@@ -5,7 +5,10 @@ import socket
 import subprocess
 from pathlib import Path
 
+from confluent_kafka.admin import AdminClient
+
 from harness.process import ROOT
+from harness.waiting import wait_until
 
 
 class Broker:
@@ -47,6 +50,13 @@ class Broker:
             input=stdin, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def delete_topic(self):
+        """Waits until it is gone."""
+        admin = AdminClient({"bootstrap.servers": self.address})
+        admin.delete_topics([self.topic], operation_timeout=30)[self.topic].result(60)
+        wait_until("the topic is gone",
+                   lambda: self.topic not in admin.list_topics(timeout=30).topics)
 
     def settings(self):
         return {"journal.kind": "kafka", "journal.kafka.brokers": [self.address],

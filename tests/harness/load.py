@@ -18,9 +18,10 @@ class LoadClient:
     """
 
     def __init__(self, url, threads=3, timestamps=("2026-01-02T03:04:05Z", "2026-01-03T00:00:00Z"),
-                 pad_bytes=0, resend_seed=None):
+                 pad_bytes=0, resend_seed=None, pause_seconds=0):
         """`resend_seed`: batches have an Idempotency-Key; each is sent again until it is acknowledged,
-        and some of them, chosen by the seed, once more after that, as after a lost reply."""
+        and some of them, chosen by the seed, once more after that, as after a lost reply.
+        `pause_seconds`: of each thread, after each batch."""
         self.acknowledged = []           # Paths of batches that were answered with 202.
         self.acknowledged_rejects = []   # Payloads that were answered as rejected.
         self.refused = []                # Paths of batches that never left, or got 503.
@@ -31,6 +32,7 @@ class LoadClient:
         self._url = url
         self._timestamps = timestamps
         self._padding = "x" * pad_bytes
+        self._pause_seconds = pause_seconds
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -58,6 +60,7 @@ class LoadClient:
                 self._stopped.wait(0.005)
                 continue
             self._send_batch(url, next(self._numbers))
+            self._stopped.wait(self._pause_seconds)
 
     def _send_batch(self, url, number):
         if self._choose is None:

@@ -133,6 +133,10 @@ class ScriptedConsumer final : public Consumer {
     return "journal-" + std::to_string(partition.value());
   }
 
+  bool is_former_life(std::string_view progress_id, Partition partition) const override {
+    return progress_id == "former-" + std::to_string(partition.value());
+  }
+
   Result<Offset> end_position(Partition partition) override { return journal_.end(partition); }
 
  private:
