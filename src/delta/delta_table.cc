@@ -81,21 +81,30 @@ Result<void> DeltaTable::create(const columnar::TableSchema& schema) {
 }
 
 Result<void> DeltaTable::refresh() {
+  MR_TRY(read_new_entries());
+  return catch_up_with_checkpoint();
+}
+
+Result<void> DeltaTable::read_new_entries() {
   while (true) {
     const Version next = snapshot_.version.next();
     auto entry = read_entry(next);
     if (!entry && entry.error().code == Errc::not_found) return {};
     if (!entry) return tl::unexpected(entry.error());
     apply(*entry, next);
-    if (own_schema_ && entry->metadata && !may_write(*own_schema_, snapshot_.schema)) {
-      return fail(
-          Errc::invalid_argument,
-          fmt::format("{}: version {} changed the table's columns so that this version can no "
-                      "longer write it",
-                      root_, next.value()));
-    }
+    if (entry->metadata) MR_TRY(check_own_schema());
   }
 }
+
+Result<void> DeltaTable::check_own_schema() const {
+  if (!own_schema_ || may_write(*own_schema_, snapshot_.schema)) return {};
+  return fail(Errc::invalid_argument,
+              fmt::format("{}: version {} changed the table's columns so that this version can no "
+                          "longer write it",
+                          root_, snapshot_.version.value()));
+}
+
+Result<void> DeltaTable::make_durable() { return store_->make_durable(root_ + "/_delta_log"); }
 
 Result<Version> DeltaTable::commit(const Commit& commit) {
   MR_ASSERT(are_unique(commit.adds, [](const AddFile& f) -> std::string_view { return f.path; }));
@@ -132,6 +141,11 @@ Result<Version> DeltaTable::commit(const Commit& commit) {
       is_ours = *own;
     }
     if (is_ours) {
+      // Visible is not durable: the source will be forgotten on the strength of this answer.
+      if (!put) {
+        auto durable = make_durable();
+        if (!durable) return fail(Errc::unavailable, std::move(durable).error().message);
+      }
       crash_point("delta.after_commit");
       apply(entry, version);
       checkpoint_if_due();

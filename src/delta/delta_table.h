@@ -102,8 +102,13 @@ class DeltaTable {
                                            std::string root, const columnar::TableSchema& schema,
                                            TableOptions options = {});
 
-  // Reads what others have committed since. Cost grows with the new versions only.
+  // Reads what others have committed since, also where they have cleaned up the log up to a newer
+  // checkpoint meanwhile. Cost grows with the new versions only.
   Result<void> refresh();
+
+  // Makes all versions up to the snapshot's survive a power cut, whoever has written them.
+  // Errors: unavailable.
+  Result<void> make_durable();
 
   const Snapshot& snapshot() const { return snapshot_; }
   const std::string& root() const { return root_; }
@@ -113,7 +118,7 @@ class DeltaTable {
   // A compare-and-swap on progress: written only onto a table whose progress of every id in
   // `commit.progress` equals its `start`. No two removes or adds of one path, no two entries of one
   // progress id. After an answer was lost this reads the version back and recognises its own id, so
-  // a success is reported once it is one.
+  // a success is reported once it is one, and durable.
   //
   // Errors:
   //   fenced       the table's progress is not what `commit` starts from, or a removed file is no
@@ -146,6 +151,9 @@ class DeltaTable {
   };
 
   Result<void> load();
+  Result<void> read_new_entries();
+  Result<void> catch_up_with_checkpoint();
+  Result<void> check_own_schema() const;
   Result<bool> load_from(const std::string& start_after);
   bool load_checkpoint(Version version);
   Result<CheckpointState> read_checkpoint(Version version) const;
@@ -171,6 +179,7 @@ class DeltaTable {
   // By path: the files that were removed, for checkpoints, until nobody can need them any more.
   std::map<std::string, RemoveFile> tombstones_;
   Timestamp deleted_until_ = Timestamp::min();  // Files removed before this are deleted.
+  Version listed_{-1};                          // The newest one in a listing of the log.
   Snapshot snapshot_;                           // Version -1: nothing read yet.
 };
 

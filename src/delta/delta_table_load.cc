@@ -77,7 +77,34 @@ Result<void> DeltaTable::load() {
   if (snapshot_.table_id.empty()) {
     return fail(Errc::corrupt, fmt::format("{}: the log has no metaData action", root_));
   }
-  return refresh();
+  MR_TRY(read_new_entries());
+  // A listing that races with commits may show a version and not the one before: but there it is.
+  if (snapshot_.version >= listed_) return {};
+  return fail(Errc::corrupt,
+              fmt::format("{}: version {} is missing from the log, though version {} is there",
+                          root_, snapshot_.version.value() + 1, listed_.value()));
+}
+
+// Another engine may have removed the entries that come next, once a checkpoint held them: what is
+// not there then is no sign that this is the newest version.
+Result<void> DeltaTable::catch_up_with_checkpoint() {
+  const auto hint = checkpoint_hint(*store_, log_key("_last_checkpoint"));
+  if (!hint || *hint <= snapshot_.version) return {};
+  MR_TRY_ASSIGN(const auto objects, store_->list(log_key(""), entry_key(snapshot_.version)));
+  const LogListing listing = sort_out(objects);
+  const auto is_newer = [this](Version version) { return version > snapshot_.version; };
+  if (!std::any_of(listing.entries.begin(), listing.entries.end(), is_newer) &&
+      !std::any_of(listing.checkpoints.begin(), listing.checkpoints.end(), is_newer)) {
+    return {};
+  }
+  DeltaTable newest(*store_, *clock_, root_, options_);
+  MR_TRY(newest.load());
+  if (newest.snapshot_.version <= snapshot_.version) return {};
+  snapshot_ = std::move(newest.snapshot_);
+  configuration_ = std::move(newest.configuration_);
+  created_ms_ = newest.created_ms_;
+  tombstones_ = std::move(newest.tombstones_);
+  return check_own_schema();
 }
 
 // Reads the newest checkpoint among the log's objects after `start_after` that can be read, and the
@@ -91,13 +118,10 @@ Result<bool> DeltaTable::load_from(const std::string& start_after) {
   const bool has_first = !listing.entries.empty() && listing.entries.front() == Version(0);
   if (listing.checkpoints.empty() && !has_first && !start_after.empty()) return false;
   if (listing.checkpoints.empty() && listing.entries.empty()) return false;
+  if (!listing.entries.empty()) listed_ = listing.entries.back();
   for (const Version version : listing.entries) {
     if (version <= snapshot_.version) continue;
-    if (version != snapshot_.version.next()) {
-      return fail(Errc::corrupt,
-                  fmt::format("{}: version {} is missing from the log, though version {} is there",
-                              root_, snapshot_.version.value() + 1, version.value()));
-    }
+    if (version != snapshot_.version.next()) break;
     MR_TRY_ASSIGN(const LogEntry entry, read_entry(version));
     apply(entry, version);
   }

@@ -100,6 +100,24 @@ TEST_F(DeltaTableTest, TellsWhatEachVersionChanged) {
   EXPECT_EQ(table.changes_after(Version(1))->size(), 1U);
 }
 
+// As other engines do after delta.logRetentionDuration.
+TEST_F(DeltaTableTest, DoesNotCommitIntoThePastOfALogThatWasCleanedUp) {
+  DeltaTable idle = opened();
+  ASSERT_TRUE(idle.commit(commit_of("p0", std::nullopt, 1, "mine")));
+  {
+    DeltaTable other = opened({.checkpoint_interval_versions = 5});
+    for (int i = 2; i <= 5; ++i) {
+      ASSERT_TRUE(
+          other.commit(commit_of(fmt::format("p{}", i), std::nullopt, 1, fmt::format("{}", i))));
+    }
+  }
+  for (int version = 0; version < 5; ++version) {
+    ASSERT_TRUE(store_.remove(fmt::format("t/_delta_log/{:020}.json", version)));
+  }
+  EXPECT_EQ(idle.commit(commit_of("p0", 1, 2, "later")), Version(6));
+  EXPECT_EQ(live_paths(), (Paths{"2", "3", "4", "5", "later", "mine"}));
+}
+
 TEST_F(DeltaTableTest, ReportsAHoleInItsLog) {
   DeltaTable table = opened();
   for (int i = 0; i < 3; ++i) {

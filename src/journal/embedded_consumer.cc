@@ -79,13 +79,11 @@ Result<std::vector<ConsumedEntry>> EmbeddedConsumer::read() {
   std::vector<ConsumedEntry> entries;
   std::size_t size_bytes = 0;
   while (size_bytes < options_.poll_size_bytes_max && *position_ < log_.end()) {
-    const Segment segment = log_.segment_of(*position_);
-    if (!reader_ || reader_->first() != segment.first) {
-      MR_TRY_ASSIGN(reader_, SegmentReader::open(log_.path_of(segment), segment.first));
-    }
-    auto read = reader_->next(*position_, segment);
+    auto read = read_next();
     if (!read) {
       reader_.reset();
+      // The position is behind those that were read: they go first, the next poll meets the error.
+      if (!entries.empty()) break;
       return tl::unexpected(std::move(read).error());
     }
     if (read->entry.corrupt_reason) {
@@ -99,6 +97,15 @@ Result<std::vector<ConsumedEntry>> EmbeddedConsumer::read() {
     entries.push_back(std::move(read->entry));
   }
   return entries;
+}
+
+Result<SegmentReader::Read> EmbeddedConsumer::read_next() {
+  const Segment segment = log_.segment_of(*position_);
+  if (!reader_ || reader_->first() != segment.first) {
+    MR_TRY_ASSIGN(auto file, log_.open_to_read(segment));
+    reader_.emplace(log_.path_of(segment), std::move(file), segment.first);
+  }
+  return reader_->next(*position_, segment);
 }
 
 Result<void> EmbeddedConsumer::seek(Partition partition, Offset position) {

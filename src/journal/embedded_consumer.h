@@ -45,6 +45,7 @@ class EmbeddedConsumer final : public Consumer {
   Result<void> assign();
   Result<void> check_position(Offset position) const;
   Result<std::vector<ConsumedEntry>> read();
+  Result<SegmentReader::Read> read_next();
 
   const EmbeddedJournalOptions& options_;
   SegmentLog& log_;

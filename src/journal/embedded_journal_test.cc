@@ -204,6 +204,72 @@ TEST_F(EmbeddedJournalTest, ServesWhatLiesAroundAFlippedBit) {
   }
 }
 
+// It may have been acknowledged, and the table may cover it.
+TEST_F(EmbeddedJournalTest, KeepsTheOffsetOfADamagedLastEntry) {
+  {
+    const auto journal = opened();
+    for (const char* value : {"a", "b"}) append_and_wait(journal->appender(), value).value();
+  }
+  const std::string path = segment_path(0);
+  std::string damaged = *read_file(path);
+  damaged.back() = static_cast<char>(damaged.back() ^ 1);
+  overwrite(path, damaged);
+  const auto journal = opened();
+  EXPECT_EQ(*read_values(*journal, Offset(2)), Values{}) << "a table that covers it can go on";
+  EXPECT_EQ(append_and_wait(journal->appender(), "c"), Offset(2));
+  EXPECT_EQ(*read_values(*journal), (Values{"a", "!", "c"}));
+}
+
+TEST_F(EmbeddedJournalTest, KeepsItsIdentityWhicheverByteOfItsOnlySegmentsHeaderIsDamaged) {
+  const auto id = [](EmbeddedJournal& journal) {
+    PlainListener listener;
+    return (*journal.open_consumer(listener))->progress_id(Partition(0));
+  };
+  std::string want;
+  {
+    const auto journal = opened();
+    append_and_wait(journal->appender(), "a").value();
+    want = id(*journal);
+  }
+  const std::string whole = *read_file(segment_path(0));
+  for (std::size_t at = 0; at < segment_header_bytes; ++at) {
+    SCOPED_TRACE(testing::Message() << "byte " << at);
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 1);
+    overwrite(segment_path(0), damaged);
+    const auto journal = opened();
+    EXPECT_EQ(id(*journal), want);
+    EXPECT_EQ(*read_values(*journal), Values{"a"});
+  }
+  // A journal of an earlier version has no such file.
+  overwrite(segment_path(0), whole);
+  std::filesystem::remove(directory() + "/id");
+  EXPECT_EQ(id(*opened()), want);
+  EXPECT_EQ(id(*opened()), want);
+}
+
+TEST_F(EmbeddedJournalTest, DoesNotInventAnIdentityForSegmentsThatAreThere) {
+  {
+    const auto journal = opened();
+    append_and_wait(journal->appender(), "a").value();
+  }
+  std::string damaged = *read_file(segment_path(0));
+  damaged[0] = 'X';
+  overwrite(segment_path(0), damaged);
+  std::filesystem::remove(directory() + "/id");
+  const auto journal = EmbeddedJournal::open({.directory = directory()}, metrics_);
+  ASSERT_FALSE(journal);
+  EXPECT_EQ(journal.error().code, Errc::corrupt);
+}
+
+TEST_F(EmbeddedJournalTest, StartsASegmentThatAnEarlierLifeCouldNot) {
+  append_and_wait(opened()->appender(), std::string(500, 'x')).value();
+  const auto journal = opened({.segment_size_bytes_max = 200, .journal_size_bytes_max = 600});
+  PlainListener listener;
+  ASSERT_TRUE((*journal->open_consumer(listener))->committed(Partition(0), Offset(1)));
+  EXPECT_TRUE(append_and_wait(journal->appender(), std::string(100, 'x')));
+}
+
 TEST_F(EmbeddedJournalTest, ReadsEntriesLargerThanItsBuffer) {
   const auto journal = opened({.segment_size_bytes_max = 4 << 20, .poll_size_bytes_max = 1});
   Values want;

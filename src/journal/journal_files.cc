@@ -35,6 +35,25 @@ class PosixJournalFile final : public JournalFile {
   FileDescriptor file_;
 };
 
+class PosixJournalFileReader final : public JournalFileReader {
+ public:
+  PosixJournalFileReader(std::string path, FileDescriptor file)
+      : path_(std::move(path)), file_(std::move(file)) {}
+
+  Result<std::size_t> read(std::uint64_t at, char* to, std::size_t size_bytes) override {
+    ssize_t count = -1;
+    do {
+      count = ::pread(file_.get(), to, size_bytes, static_cast<off_t>(at));
+    } while (count < 0 && errno == EINTR);
+    if (count < 0) return tl::unexpected(errno_error("reading", path_, errno));
+    return static_cast<std::size_t>(count);
+  }
+
+ private:
+  const std::string path_;
+  FileDescriptor file_;
+};
+
 class PosixJournalFiles final : public JournalFiles {
  public:
   explicit PosixJournalFiles(std::string directory) : directory_(std::move(directory)) {}
@@ -46,6 +65,12 @@ class PosixJournalFiles final : public JournalFiles {
 
   Result<std::unique_ptr<JournalFile>> open(const std::string& name) override {
     return open_with(name, O_WRONLY | O_APPEND);
+  }
+
+  Result<std::unique_ptr<JournalFileReader>> open_to_read(const std::string& name) override {
+    std::string path = directory_ + '/' + name;
+    MR_TRY_ASSIGN(FileDescriptor file, open_file(path, O_RDONLY));
+    return std::make_unique<PosixJournalFileReader>(std::move(path), std::move(file));
   }
 
   Result<void> remove(const std::string& name) override {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -26,8 +27,18 @@ class JournalFile {
   virtual Result<void> truncate(std::uint64_t size_bytes) = 0;
 };
 
-// What the journal writes to: the files of one directory, by name. The seam at which tests break
-// it.
+// A segment file to be read while it may grow. One thread.
+class JournalFileReader {
+ public:
+  virtual ~JournalFileReader() = default;
+
+  // Reads up to `size_bytes` from byte `at` on to `to`; returns how many there were, 0 at the end.
+  // Errors: unavailable.
+  virtual Result<std::size_t> read(std::uint64_t at, char* to, std::size_t size_bytes) = 0;
+};
+
+// What the journal writes to and reads from: the files of one directory, by name. The seam at which
+// tests break it. The readers of one thread may be used while another thread writes.
 class JournalFiles {
  public:
   virtual ~JournalFiles() = default;
@@ -37,6 +48,9 @@ class JournalFiles {
 
   // An existing file. Errors: not_found, unavailable.
   virtual Result<std::unique_ptr<JournalFile>> open(const std::string& name) = 0;
+
+  // Errors: not_found, exhausted, unavailable.
+  virtual Result<std::unique_ptr<JournalFileReader>> open_to_read(const std::string& name) = 0;
 
   // Errors: unavailable.
   virtual Result<void> remove(const std::string& name) = 0;

@@ -124,9 +124,8 @@ DecodedEntry decode_entry(std::string_view bytes) {
     return decoded;
   }
   decoded.payload = bytes.substr(entry_header_bytes, decoded.size_bytes - entry_header_bytes);
-  if (number_at<std::uint32_t>(bytes, payload_crc_at) == crc32c(decoded.payload)) {
-    decoded.kind = DecodedEntry::Kind::entry;
-  }
+  const bool checks = number_at<std::uint32_t>(bytes, payload_crc_at) == crc32c(decoded.payload);
+  decoded.kind = checks ? DecodedEntry::Kind::entry : DecodedEntry::Kind::damaged;
   return decoded;
 }
 

@@ -38,7 +38,8 @@ struct DecodedEntry {
   enum class Kind {
     entry,       // A whole entry that checks.
     incomplete,  // A header that checks, but not all of its entry is in `bytes`.
-    invalid,     // Neither.
+    damaged,     // A header that checks, and all of its entry, which does not.
+    invalid,     // None of these.
   };
   Kind kind = Kind::invalid;
   Offset offset;

@@ -25,6 +25,8 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t name_digits = 20;
 constexpr std::string_view name_ending = ".log";
+// Holds the journal's id in the form of a segment's header.
+constexpr std::string_view id_name = "id";
 
 struct FoundSegment {
   Offset first;
@@ -78,8 +80,10 @@ Scan scan(std::string_view bytes, Offset first, const std::string& path) {
   Scan result{.end = first};
   while (result.valid_bytes < bytes.size()) {
     const DecodedEntry decoded = decode_entry(bytes.substr(result.valid_bytes));
-    const bool follows = decoded.kind == DecodedEntry::Kind::entry && decoded.offset >= result.end;
-    if (follows) {
+    // What is there in full was perhaps acknowledged, also where its payload is damaged.
+    const bool is_whole =
+        decoded.kind == DecodedEntry::Kind::entry || decoded.kind == DecodedEntry::Kind::damaged;
+    if (is_whole && decoded.offset >= result.end) {
       result.valid_bytes += decoded.size_bytes;
       result.end = decoded.offset.next();
       continue;
@@ -110,18 +114,47 @@ Result<std::unique_ptr<SegmentLog>> SegmentLog::open(SegmentLogOptions options,
 
 Result<void> SegmentLog::load() {
   MR_TRY_ASSIGN(const auto found, find_segments(options_.directory));
+  std::string id_in_segments;
   for (const FoundSegment& file : found) {
     if (!segments_.empty()) segments_.back().end = file.first;
     segments_.push_back({file.first, file.first, file.size_bytes});
     size_bytes_ += file.size_bytes;
-    if (!journal_id_.empty()) continue;
+    if (!id_in_segments.empty()) continue;
     MR_TRY_ASSIGN(const std::string bytes, read_header_bytes(path_of(segments_.back())));
-    if (const auto header = decode_segment_header(bytes)) journal_id_ = header->journal_id;
+    if (const auto header = decode_segment_header(bytes)) id_in_segments = header->journal_id;
   }
-  if (journal_id_.empty()) journal_id_ = random_uuid();
+  MR_TRY(identify(id_in_segments));
   if (!segments_.empty()) return load_last();
   segments_.push_back({Offset(0), Offset(0), 0});
   return start_segment();
+}
+
+// The tables know the journal by its id: under another one they would take all of it once more.
+Result<void> SegmentLog::identify(const std::string& id_in_segments) {
+  const std::string path = fmt::format("{}/{}", options_.directory, id_name);
+  const auto bytes = read_file(path);
+  if (!bytes && bytes.error().code != Errc::not_found) return tl::unexpected(bytes.error());
+  const auto known = decode_segment_header(bytes.value_or(""));
+  if (known) {
+    journal_id_ = known->journal_id;
+    return {};
+  }
+  journal_id_ = id_in_segments;
+  // A crash at the very start leaves no id, and at most a segment without its header.
+  const bool is_new =
+      segments_.empty() || (!bytes && segments_.size() == 1 && size_bytes_ < segment_header_bytes);
+  if (journal_id_.empty() && is_new) journal_id_ = random_uuid();
+  if (journal_id_.empty()) {
+    return fail(Errc::corrupt,
+                fmt::format("{} holds segments, but neither {} nor one of their headers says which "
+                            "journal they are of. Restore that file, or move the folder away to "
+                            "start a new journal",
+                            options_.directory, path));
+  }
+  MR_TRY_ASSIGN(auto file, files_.create(std::string(id_name)));
+  MR_TRY(file->append(encode_segment_header({journal_id_, Offset(0)})));
+  MR_TRY(file->sync());
+  return files_.sync_names();
 }
 
 // A crash can only have torn the end of the newest segment: all else was synced before it.
@@ -153,7 +186,18 @@ Result<void> SegmentLog::load_last() {
   MR_TRY(files_.sync_names());
   last.end = scanned.end;
   last.durable_bytes = scanned.valid_bytes;
+  rotate_if_due();
   return {};
+}
+
+// At once, not with the next entry: only a segment that is not the newest can be removed, and a
+// full journal takes no next entry.
+void SegmentLog::rotate_if_due() {
+  if (segment_of(end()).durable_bytes < options_.segment_size_bytes_max) return;
+  if (const auto started = start_segment(); !started) {
+    log(LogLevel::warn, "journal: cannot start a segment; trying again with the next entry",
+        {{"reason", started.error().message}});
+  }
 }
 
 // Starts a new file at the end; it takes the place of one there that holds no durable entry.
@@ -188,21 +232,13 @@ Result<Offset> SegmentLog::append(std::vector<std::string>& entries) {
     bytes += entry;
   }
   MR_TRY(write(bytes));
-  std::uint64_t segment_bytes = 0;
   {
     const std::lock_guard lock(mutex_);
     segments_.back().end = next;
-    segment_bytes = segments_.back().durable_bytes += bytes.size();
+    segments_.back().durable_bytes += bytes.size();
     size_bytes_ += bytes.size();
   }
-  // At once, not with the next entry: only a segment that is not the newest can be removed, and a
-  // full journal takes no next entry.
-  if (segment_bytes >= options_.segment_size_bytes_max) {
-    if (const auto started = start_segment(); !started) {
-      log(LogLevel::warn, "journal: cannot start a segment; trying again with the next entry",
-          {{"reason", started.error().message}});
-    }
-  }
+  rotate_if_due();
   return first;
 }
 
@@ -210,7 +246,8 @@ Result<void> SegmentLog::write(const std::string& bytes) {
   crash_point("journal.before_write");
   if (const auto written = active_->append(bytes); !written) {
     const Segment last = segment_of(end());
-    const bool is_cut = active_->truncate(last.durable_bytes).has_value();
+    // Synced too: else a power cut could bring back what was refused.
+    const bool is_cut = active_->truncate(last.durable_bytes) && active_->sync();
     if (!is_cut) active_.reset();
     const bool is_full = is_cut && written.error().code == Errc::exhausted;
     return fail(is_full ? Errc::exhausted : Errc::unavailable, written.error().message);
@@ -271,6 +308,10 @@ Offset SegmentLog::oldest() const {
 Offset SegmentLog::end() const {
   const std::lock_guard lock(mutex_);
   return segments_.back().end;
+}
+
+Result<std::unique_ptr<JournalFileReader>> SegmentLog::open_to_read(const Segment& segment) const {
+  return files_.open_to_read(segment_name(segment.first));
 }
 
 std::string SegmentLog::path_of(const Segment& segment) const {

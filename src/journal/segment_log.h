@@ -35,7 +35,7 @@ class SegmentLog {
   // Opens what is there: cuts a torn tail, with a log line, and reports damage in the middle with
   // one, without touching it. Creates the first segment of a new journal. `files` must outlive the
   // log.
-  // Errors: exhausted, unavailable.
+  // Errors: exhausted, unavailable, corrupt (nothing says any more which journal it is).
   static Result<std::unique_ptr<SegmentLog>> open(SegmentLogOptions options, JournalFiles& files);
 
   // Writes entries (see encode_entry()), gives them offsets in order from the returned one on, and
@@ -59,14 +59,17 @@ class SegmentLog {
   std::uint64_t size_bytes() const { return size_bytes_; }
   const std::string& journal_id() const { return journal_id_; }
   std::string path_of(const Segment& segment) const;
+  Result<std::unique_ptr<JournalFileReader>> open_to_read(const Segment& segment) const;
 
  private:
   SegmentLog(SegmentLogOptions options, JournalFiles& files)
       : options_(std::move(options)), files_(files) {}
 
   Result<void> load();
+  Result<void> identify(const std::string& id_in_segments);
   Result<void> load_last();
   Result<void> start_segment();
+  void rotate_if_due();
   Result<void> write(const std::string& bytes);
 
   const SegmentLogOptions options_;

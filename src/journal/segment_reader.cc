@@ -1,13 +1,8 @@
 #include "journal/segment_reader.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-
-#include "journal/segment_format.h"
 
 namespace millrace::journal {
 
@@ -17,13 +12,6 @@ constexpr std::size_t read_size_bytes = 1024 * 1024;
 constexpr Partition only_partition(0);
 
 }  // namespace
-
-Result<SegmentReader> SegmentReader::open(std::string path, Offset first) {
-  MR_TRY_ASSIGN(FileDescriptor file, open_file(path, O_RDONLY));
-  SegmentReader reader(std::move(path), std::move(file), first);
-  reader.buffer_at_ = segment_header_bytes;
-  return reader;
-}
 
 // Makes the buffer hold `size_bytes` from the current place, or all that is durable.
 Result<void> SegmentReader::fill(std::size_t size_bytes, std::uint64_t durable_bytes) {
@@ -38,16 +26,13 @@ Result<void> SegmentReader::fill(std::size_t size_bytes, std::uint64_t durable_b
   std::size_t have = buffer_.size();
   buffer_.resize(wanted);
   while (have < wanted) {
-    const ssize_t count = ::pread(file_.get(), buffer_.data() + have, wanted - have,
-                                  static_cast<off_t>(buffer_at_ + have));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) {
-      const int error_number = errno;
+    auto count = file_->read(buffer_at_ + have, buffer_.data() + have, wanted - have);
+    if (!count) {
       buffer_.resize(have);
-      return tl::unexpected(errno_error("reading", path_, error_number));
+      return tl::unexpected(std::move(count).error());
     }
-    if (count == 0) break;
-    have += static_cast<std::size_t>(count);
+    if (*count == 0) break;
+    have += *count;
   }
   buffer_.resize(have);
   return {};

@@ -1,11 +1,13 @@
 #pragma once
 
-#include <optional>
+#include <memory>
 #include <string>
+#include <utility>
 
-#include "base/posix_file.h"
 #include "base/result.h"
 #include "journal/journal.h"
+#include "journal/journal_files.h"
+#include "journal/segment_format.h"
 #include "journal/segment_log.h"
 
 namespace millrace::journal {
@@ -13,8 +15,9 @@ namespace millrace::journal {
 // Reads one segment's entries in order, while it may still grow. One thread.
 class SegmentReader {
  public:
-  // Errors: unavailable.
-  static Result<SegmentReader> open(std::string path, Offset first);
+  // `path` is for messages.
+  SegmentReader(std::string path, std::unique_ptr<JournalFileReader> file, Offset first)
+      : path_(std::move(path)), file_(std::move(file)), first_(first) {}
 
   Offset first() const { return first_; }
 
@@ -30,18 +33,15 @@ class SegmentReader {
   Result<Read> next(Offset from, const Segment& segment);
 
  private:
-  SegmentReader(std::string path, FileDescriptor file, Offset first)
-      : path_(std::move(path)), file_(std::move(file)), first_(first) {}
-
   Result<void> fill(std::size_t size_bytes, std::uint64_t durable_bytes);
   Result<Read> skip_damage(Offset from, const Segment& segment);
 
   std::string path_;
-  FileDescriptor file_;
+  std::unique_ptr<JournalFileReader> file_;
   Offset first_;
   std::string buffer_;          // From buffer_at_ of the file.
   std::size_t used_bytes_ = 0;  // Of the buffer.
-  std::uint64_t buffer_at_ = 0;
+  std::uint64_t buffer_at_ = segment_header_bytes;
 };
 
 }  // namespace millrace::journal

@@ -50,7 +50,7 @@ class TemporaryFile {
       return tl::unexpected(errno_error("renaming a new file to", target, errno));
     }
     path_.clear();
-    return sync_directory(directory_of(target));
+    return sync_name(target);
   }
 
   Result<void> link(const std::string& target) {
@@ -58,12 +58,19 @@ class TemporaryFile {
     if (::link(path_.c_str(), target.c_str()) != 0) {
       return tl::unexpected(errno_error("creating", target, errno));
     }
-    return sync_directory(directory_of(target));
+    return sync_name(target);
   }
 
  private:
   TemporaryFile(std::string path, FileDescriptor file)
       : path_(std::move(path)), file_(std::move(file)) {}
+
+  // The object is there by now, whatever comes of this: no error may say that nothing was written.
+  static Result<void> sync_name(const std::string& target) {
+    auto synced = sync_directory(directory_of(target));
+    if (!synced) return fail(Errc::unavailable, std::move(synced).error().message);
+    return {};
+  }
 
   Result<void> prepare(const std::string& target) {
     MR_TRY(sync_data(file_.get(), path_));

@@ -1,7 +1,10 @@
 #include "store/object_store.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
@@ -149,6 +152,28 @@ TEST(LocalStore, OpensForReadingWithoutWriting) {
   InDirectory place;
   EXPECT_EQ(LocalStore::open_read_only(place.root() + "/none").error().code, Errc::not_found);
   EXPECT_TRUE(LocalStore::open_read_only(place.root()));
+}
+
+// The file that is to be an object takes the last descriptor, and its directory cannot be synced:
+// the object is there, and "nothing was written" would have its data thrown away.
+TEST(LocalStoreTest, DoesNotSayThatNothingWasWrittenOnceItWas) {
+  InDirectory place;
+  ASSERT_TRUE(place.store().put("t/first", "1"));
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int next = ::open("/", O_RDONLY | O_CLOEXEC);
+  ::close(next);
+  rlimit limit = before;
+  limit.rlim_cur = static_cast<rlim_t>(next) + 1;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  const auto created = place.store().put_if_absent("t/second", "2");
+  const auto replaced = place.store().put("t/first", "3");
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_FALSE(created);
+  EXPECT_EQ(created.error().code, Errc::unavailable);
+  EXPECT_EQ(*place.store().get("t/second"), "2");
+  ASSERT_FALSE(replaced);
+  EXPECT_EQ(replaced.error().code, Errc::unavailable);
 }
 
 }  // namespace

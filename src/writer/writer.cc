@@ -213,8 +213,7 @@ void Writer::forget_keys() {
 
 Result<std::vector<std::optional<journal::Offset>>> Writer::on_assigned(
     const std::vector<journal::Partition>& partitions) {
-  MR_TRY(access_logs_.refresh());
-  MR_TRY(dead_letters_.refresh());
+  MR_TRY(refresh_tables());
   // What others wrote of these partitions is to be recognised too.
   keys_.invalidate();
   dead_letter_keys_.invalidate();
@@ -278,9 +277,17 @@ void Writer::on_lost(const std::vector<journal::Partition>& partitions) {
   for (const journal::Partition partition : partitions) partitions_.erase(partition);
 }
 
-Result<void> Writer::rewind() {
+// The positions are what the journal will be forgotten by: those of a process that has crashed are
+// perhaps not durable yet.
+Result<void> Writer::refresh_tables() {
   MR_TRY(access_logs_.refresh());
   MR_TRY(dead_letters_.refresh());
+  MR_TRY(access_logs_.make_durable());
+  return dead_letters_.make_durable();
+}
+
+Result<void> Writer::rewind() {
+  MR_TRY(refresh_tables());
   read_starts(access_logs_, &PartitionState::access_logs_start);
   read_starts(dead_letters_, &PartitionState::dead_letters_start);
   for (auto& [partition, state] : partitions_) {

@@ -127,6 +127,7 @@ class Writer final : private journal::Consumer::Listener {
   void fenced(const Error& error);
   void drop_all();
   Result<void> rewind();
+  Result<void> refresh_tables();
   void forget_keys();
 
   Buffered buffered() const;

@@ -25,6 +25,13 @@ class WriterFaultTest : public testing::Test {
     EXPECT_EQ(world.position("access_logs"), 3);
   }
 
+  // The journal has been told that all of it is in the tables.
+  static void expect_durable(const FaultyStore& store) {
+    for (const std::string& key : store.not_durable()) {
+      EXPECT_EQ(key.find("_delta_log/000000000000000"), std::string::npos) << key;
+    }
+  }
+
   // A writer alone recognises its own commit; it does not take itself for another.
   static void expect_not_fenced(WriterWorld& world) {
     EXPECT_EQ(world.registry.counter("millrace_writer_fenced_total", "").value(), 0);
@@ -49,6 +56,7 @@ TEST_F(WriterFaultTest, AWriterThatGoesOnWritesEachRecordOnceWhicheverStoreCallF
       world.run(running);
       expect_each_once(world);
       expect_not_fenced(world);
+      expect_durable(store);
       reached = store.call_count() > fail_at_call;
     }
     EXPECT_GT(fail_at_call, 20) << "the loop must reach past files and commits";
@@ -69,6 +77,7 @@ TEST_F(WriterFaultTest, AWriterThatGoesOnWritesEachRecordOnceWhicheverTwoCallsIn
       world.run(running);
       expect_each_once(world);
       expect_not_fenced(world);
+      expect_durable(inner);
       reached = store.call_count() > fail_at_call;
     }
   }

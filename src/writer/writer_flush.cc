@@ -25,6 +25,7 @@ Result<void> Writer::flush_dead_letters() {
   for (int attempt = 0; attempt < dead_letter_attempts_max; ++attempt) {
     if (are_dead_letter_starts_stale_) {
       MR_TRY(dead_letters_.refresh());
+      MR_TRY(dead_letters_.make_durable());
       read_starts(dead_letters_, &PartitionState::dead_letters_start);
       are_dead_letter_starts_stale_ = false;
       drop_known_dead_letters();
@@ -114,7 +115,10 @@ Result<bool> Writer::is_committed_after_all(const std::vector<delta::Progress>& 
     if (position == step.start) ++at_start;
     if (position == step.end) ++at_end;
   }
-  if (at_end == progress.size()) return true;
+  if (at_end == progress.size()) {
+    MR_TRY(access_logs_.make_durable());
+    return true;
+  }
   if (at_start == progress.size()) return false;
   return fail(Errc::fenced, "table access_logs: another writer has moved the position");
 }

@@ -20,7 +20,7 @@ namespace millrace::journal {
 //   - lose_power() leaves of each file what was synced, and any prefix of what was appended since;
 //   a
 //     file whose name was not synced may be gone.
-// `files` must outlive this. One thread calls at a time.
+// `files` must outlive this. One thread writes at a time, another may read.
 class FaultyFiles final : public JournalFiles {
  public:
   struct Plan {
@@ -73,6 +73,11 @@ class FaultyFiles final : public JournalFiles {
     states_[name] = {std::filesystem::file_size(std::filesystem::path(directory_) / name), true};
     return std::make_unique<File>(*this, name, std::move(file));
   }
+  Result<std::unique_ptr<JournalFileReader>> open_to_read(const std::string& name) override {
+    MR_TRY(step());
+    MR_TRY_ASSIGN(auto file, inner_->open_to_read(name));
+    return std::make_unique<Reader>(*this, std::move(file));
+  }
   Result<void> remove(const std::string& name) override {
     MR_TRY(step());
     return inner_->remove(name);
@@ -115,6 +120,21 @@ class FaultyFiles final : public JournalFiles {
     FaultyFiles& files_;
     const std::string name_;
     std::unique_ptr<JournalFile> inner_;
+  };
+
+  class Reader final : public JournalFileReader {
+   public:
+    Reader(FaultyFiles& files, std::unique_ptr<JournalFileReader> inner)
+        : files_(files), inner_(std::move(inner)) {}
+
+    Result<std::size_t> read(std::uint64_t at, char* to, std::size_t size_bytes) override {
+      MR_TRY(files_.step());
+      return inner_->read(at, to, size_bytes);
+    }
+
+   private:
+    FaultyFiles& files_;
+    std::unique_ptr<JournalFileReader> inner_;
   };
 
   Result<void> step() {

@@ -55,10 +55,16 @@ inline Result<std::vector<std::string>> read_values(EmbeddedJournal& journal,
   PlainListener listener(start);
   MR_TRY_ASSIGN(auto consumer, journal.open_consumer(listener));
   std::vector<std::string> values;
+  bool was_unavailable = false;
   while (true) {
-    MR_TRY_ASSIGN(const auto entries, consumer->poll(std::chrono::milliseconds(0)));
-    if (entries.empty()) return values;
-    for (const auto& entry : entries) {
+    auto entries = consumer->poll(std::chrono::milliseconds(0));
+    if (!entries && entries.error().code != Errc::corrupt && !was_unavailable) {
+      was_unavailable = true;  // Once, as a writer that tries again.
+      continue;
+    }
+    if (!entries) return tl::unexpected(std::move(entries).error());
+    if (entries->empty()) return values;
+    for (const auto& entry : *entries) {
       values.push_back(entry.corrupt_reason ? "!" : entry.entry.value);
     }
   }

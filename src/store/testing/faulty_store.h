@@ -2,6 +2,8 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -14,17 +16,18 @@ enum class Fault { before_effect, after_effect };
 // Passes calls through to `inner`, except that call number `fail_at_call` (from 0; writers' calls
 // count too) is reported unavailable. The fault model: one call fails, either without any effect
 // (the request was lost) or with its whole effect (the answer was lost), and every call after it
-// works. `inner` must outlive this and its writers. Thread-safe where `inner` is.
+// works. Of a write that took effect without an answer, nobody knows whether it is durable.
+// `inner` must outlive this and its writers. Thread-safe where `inner` is.
 class FaultyStore final : public ObjectStore {
  public:
   FaultyStore(ObjectStore& inner, int fail_at_call, Fault fault)
       : inner_(inner), fail_at_call_(fail_at_call), fault_(fault) {}
 
   Result<void> put(std::string_view key, std::string_view bytes) override {
-    return faulted<void>([&] { return inner_.put(key, bytes); });
+    return faulted<void>([&] { return inner_.put(key, bytes); }, key);
   }
   Result<void> put_if_absent(std::string_view key, std::string_view bytes) override {
-    return faulted<void>([&] { return inner_.put_if_absent(key, bytes); });
+    return faulted<void>([&] { return inner_.put_if_absent(key, bytes); }, key);
   }
   Result<std::unique_ptr<ObjectWriter>> create(std::string_view key) override {
     return faulted<std::unique_ptr<ObjectWriter>>([&]() -> Result<std::unique_ptr<ObjectWriter>> {
@@ -50,11 +53,21 @@ class FaultyStore final : public ObjectStore {
     return faulted<void>([&] { return inner_.remove(key); });
   }
   Result<void> make_durable(std::string_view prefix) override {
-    return faulted<void>([&] { return inner_.make_durable(prefix); });
+    return faulted<void>([&] {
+      const std::lock_guard lock(mutex_);
+      std::erase_if(not_durable_, [&](const std::string& key) { return key.starts_with(prefix); });
+      return inner_.make_durable(prefix);
+    });
   }
   Result<std::string> local_path(std::string_view key) override { return inner_.local_path(key); }
 
   int call_count() const { return call_count_; }
+
+  // Keys that a power cut could take away.
+  std::set<std::string> not_durable() const {
+    const std::lock_guard lock(mutex_);
+    return not_durable_;
+  }
 
  private:
   class Writer final : public ObjectWriter {
@@ -74,10 +87,14 @@ class FaultyStore final : public ObjectStore {
   };
 
   template <typename T, typename Call>
-  Result<T> faulted(Call call) {
+  Result<T> faulted(Call call, std::string_view written_key = {}) {
     const bool fails = call_count_++ == fail_at_call_;
     if (!fails) return call();
-    if (fault_ == Fault::after_effect) static_cast<void>(call());
+    if (fault_ == Fault::after_effect) {
+      static_cast<void>(call());
+      const std::lock_guard lock(mutex_);
+      if (!written_key.empty()) not_durable_.emplace(written_key);
+    }
     return fail(Errc::unavailable, "injected");
   }
 
@@ -85,6 +102,8 @@ class FaultyStore final : public ObjectStore {
   const int fail_at_call_;
   const Fault fault_;
   std::atomic<int> call_count_{0};
+  mutable std::mutex mutex_;  // Guards not_durable_.
+  std::set<std::string> not_durable_;
 };
 
 }  // namespace millrace::store
