@@ -3,7 +3,7 @@ import os
 import subprocess
 
 from harness.load import LoadClient, assert_each_once
-from harness.process import Millrace, run
+from harness.process import Millrace, query, run
 from harness.readers import read_everywhere
 from harness.rollups import differences
 from harness.waiting import wait_until
@@ -16,6 +16,20 @@ def test_sigterm_under_load_loses_nothing(start):
         server.stop()
     assert_each_once(read_everywhere(server.access_logs), client)
     assert not differences(server.data_dir), "the last commit is summed up too"
+
+
+def test_sigterm_writes_a_backlog_to_the_table_first(start, tmp_path):
+    """Also one that is larger than what is read at once."""
+    server = start({"writer.flush_age": "1h", "writer.flush_idle": "0s"})
+    log = tmp_path / "access.log"
+    log.write_text(run("generate", "--records", 100_000, "--seed", 3).stdout)
+    assert "100,000 accepted" in run("send", log, "--to", server.url).stdout
+    server.kill()
+    server.spawn()
+    wait_until("it has started", lambda: server.admin_url, server.log_tail)
+    server.stop()
+    (count,) = query(server.data_dir, "SELECT count(*) AS n FROM access_logs")
+    assert int(count["n"]) == 100_000
 
 
 def test_one_process_has_a_folder(start, tmp_path):

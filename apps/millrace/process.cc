@@ -155,11 +155,20 @@ class Process::Impl {
     if (!writer_thread_ || writer_thread_->failure()) return {};
     const auto give_up_at = clock_.monotonic_now() + config_.shutdown_grace;
     // What this process took runs through where it is the journal's only writer.
-    if (config_.journal_kind == JournalKind::embedded) MR_TRY(writer_->run_once(0ms));
+    const bool reads_to_end = config_.journal_kind == JournalKind::embedded;
+    if (reads_to_end) MR_TRY(writer_->run_once(0ms));
     while (true) {
       auto drained = writer_->drain();
-      if (drained || clock_.monotonic_now() > give_up_at) return drained;
-      MR_TRY(writer_->run_once(100ms));
+      const auto behind = reads_to_end && drained ? writer_->entries_behind() : 0;
+      if (drained && behind.value_or(1) == 0) return {};
+      if (clock_.monotonic_now() > give_up_at) {
+        if (!drained) return drained;
+        return fail(Errc::unavailable,
+                    fmt::format("{} entries are still in the journal and not in the table after "
+                                "shutdown.grace; the next start goes on with them",
+                                behind.value_or(-1)));
+      }
+      MR_TRY(writer_->run_once(drained ? 0ms : 100ms));
     }
   }
 

@@ -179,7 +179,7 @@ void KafkaAppender::run() {
     }
     if (is_closed && rd_kafka_outq_len(client.get()) == 0) return;
     if (is_broken) replace_producer();
-    if (is_failing && !is_closed && steady_clock::now() >= probe_at) {
+    if (is_failing && !is_broken && !is_closed && steady_clock::now() >= probe_at) {
       probe();
       probe_at = steady_clock::now() + probe_interval;
     }
@@ -200,7 +200,12 @@ void KafkaAppender::probe() {
 
 void KafkaAppender::replace_producer() {
   auto made = make_producer();
-  if (!made) return note_failure(made.error().message);
+  if (!made) {
+    const std::lock_guard lock(mutex_);
+    failure_ = made.error().message;
+    is_broken_ = true;  // To be tried again.
+    return;
+  }
   log(LogLevel::warn, "kafka: replaced the producer after an error that it cannot recover from");
   std::shared_ptr<rd_kafka_t> broken;
   {

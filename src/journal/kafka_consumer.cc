@@ -163,6 +163,12 @@ Result<void> KafkaConsumer::take(const rd_kafka_message_t& message) {
           {{"reason", rd_kafka_message_errstr(&message)}});
       leave();
       return tl::unexpected(kafka_error("reading from Kafka", message.err));
+    case RD_KAFKA_RESP_ERR__FATAL:
+      // librdkafka does nothing more with this client.
+      return fail(Errc::invalid_argument,
+                  fmt::format("Kafka has shut this writer out of its group (is another one running "
+                              "with the same journal.kafka.group_instance_id?): {}",
+                              rd_kafka_message_errstr(&message)));
     case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED:
       log(LogLevel::warn, "kafka: polled too late; the group has given the partitions to others",
           {{"reason", rd_kafka_message_errstr(&message)}});

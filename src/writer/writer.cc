@@ -338,14 +338,25 @@ void Writer::update_gauges() {
   update_lag();
 }
 
+Result<std::int64_t> Writer::entries_behind() {
+  std::int64_t entries = 0;
+  for (const auto& [partition, state] : partitions_) {
+    MR_TRY_ASSIGN(const journal::Offset end, consumer_->end_position(partition));
+    entries += std::max<std::int64_t>(end.value() - covered(state), 0);
+  }
+  return entries;
+}
+
+std::int64_t Writer::covered(const PartitionState& state) {
+  return state.access_logs_start.value_or(state.first ? state.first->value() : 0);
+}
+
 void Writer::update_lag() {
   std::int64_t entries = 0;
   for (auto& [partition, state] : partitions_) {
     const auto end = consumer_->end_position(partition);
     if (!end) return;
-    const std::int64_t first = state.first ? state.first->value() : 0;
-    const std::int64_t behind =
-        std::max<std::int64_t>(end->value() - state.access_logs_start.value_or(first), 0);
+    const std::int64_t behind = std::max<std::int64_t>(end->value() - covered(state), 0);
     if (behind == 0) state.behind_since.reset();
     if (behind > 0 && !state.behind_since) state.behind_since = clock_->now();
     const auto age = state.behind_since ? clock_->now() - *state.behind_since

@@ -76,6 +76,9 @@ class Writer final : private journal::Consumer::Listener {
   // another call goes on.
   Result<void> drain();
 
+  // How many entries of its partitions the table does not cover. Errors: unavailable.
+  Result<std::int64_t> entries_behind();
+
  private:
   struct PartitionState {
     std::string progress_id;
@@ -134,6 +137,7 @@ class Writer final : private journal::Consumer::Listener {
   void note_outcome(const Result<void>& outcome);
   void update_gauges();
   void update_lag();
+  static std::int64_t covered(const PartitionState& state);
   void no_lag_of(const std::vector<journal::Partition>& partitions);
 
   const WriterOptions options_;

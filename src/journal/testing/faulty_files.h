@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -17,9 +18,8 @@ namespace millrace::journal {
 //   reached
 //     the file, a sync without having synced, anything else without effect. With `repeat`, every
 //     call from it on fails until heal().
-//   - lose_power() leaves of each file what was synced, and any prefix of what was appended since;
-//   a
-//     file whose name was not synced may be gone.
+//   - lose_power() leaves of each file what was synced, and any prefix of what was appended since,
+//     perhaps with zeros in it; a file whose name was not synced may be gone.
 // `files` must outlive this. One thread writes at a time, another may read.
 class FaultyFiles final : public JournalFiles {
  public:
@@ -55,8 +55,9 @@ class FaultyFiles final : public JournalFiles {
       }
       const auto size = fs::file_size(path);
       const auto unsynced = size - std::min(size, file.synced_bytes);
-      fs::resize_file(
-          path, std::min(size, file.synced_bytes) + (unsynced > 0 ? random() % (unsynced + 1) : 0));
+      const auto kept = std::min(size, file.synced_bytes);
+      fs::resize_file(path, kept + (unsynced > 0 ? random() % (unsynced + 1) : 0));
+      if (random() % 2 == 0) zero_some(path, kept, random);
     }
     states_.clear();
   }
@@ -93,6 +94,18 @@ class FaultyFiles final : public JournalFiles {
     std::uintmax_t synced_bytes = 0;
     bool is_name_synced = false;
   };
+
+  // The size of a file can survive without all of its pages.
+  static void zero_some(const std::filesystem::path& path, std::uintmax_t from,
+                        std::mt19937& random) {
+    const auto size = std::filesystem::file_size(path);
+    if (size <= from) return;
+    const auto begin = from + random() % (size - from);
+    const std::string zeros(1 + random() % (size - begin), '\0');
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(begin));
+    file.write(zeros.data(), static_cast<std::streamsize>(zeros.size()));
+  }
 
   class File final : public JournalFile {
    public:
