@@ -199,6 +199,27 @@ def test_what_a_python_client_produced_is_written(broker, cluster):
     assert any("\\xFF" in row["payload"] for row in read_everywhere(write.dead_letters))
 
 
+def test_transactions_of_other_programs_are_read_with_their_gaps(broker, cluster):
+    """Markers and aborted records take offsets, and are no records."""
+    write = cluster("write")
+    producer = Producer({"bootstrap.servers": broker.address, "transactional.id": broker.topic})
+    producer.init_transactions(60)
+    for number in range(20):
+        producer.begin_transaction()
+        for index in range(3):
+            record = {"ts": AT, "path": f"/{number}/{index}"}
+            producer.produce(broker.topic, json.dumps(record), partition=number % 2)
+        if number % 4 == 3:
+            producer.abort_transaction(60)
+        else:
+            producer.commit_transaction(60)
+    wait_until("all is in the table", lambda: write.metric("millrace_writer_records_total") == 45,
+               write.log_tail)
+    write.stop()
+    assert sorted(row["path"] for row in read_everywhere(write.access_logs)) == sorted(
+        f"/{number}/{index}" for number in range(20) if number % 4 != 3 for index in range(3))
+
+
 def test_a_topic_that_was_made_anew_stops_the_writer(broker, cluster):
     ingest, write = cluster("ingest"), cluster("write")
     assert ingest.post([{"ts": AT, "path": "/old"}]).status == 202
@@ -215,6 +236,18 @@ def test_a_topic_that_was_made_anew_stops_the_writer(broker, cluster):
     assert write.wait_until_gone() == 1
     assert "the journal was made anew" in write.log_tail()
     assert [row["path"] for row in read_everywhere(write.access_logs)].count("/old") == 1
+
+
+def test_what_the_topic_refuses_is_said_and_nothing_else_stops(broker, cluster):
+    broker.alter_topic("max.message.bytes", 10_000)
+    ingest = cluster("ingest")
+    wait_until("it warns", lambda: "takes less than journal.entry_size_max" in ingest.log_tail())
+    assert "min.insync.replicas" in ingest.log_tail()
+    answer = ingest.post([{"ts": AT, "path": "/", "x": os.urandom(4_000).hex()}
+                          for _ in range(4)])
+    assert answer.status == 413 and "max.message.bytes" in answer.text
+    assert ingest.is_ready()
+    assert ingest.post([{"ts": AT, "path": "/small"}]).status == 202
 
 
 def test_a_topic_that_is_not_there_is_said(broker, tmp_path):

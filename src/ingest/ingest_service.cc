@@ -218,18 +218,18 @@ void IngestService::append(std::string reply_id, record::Batch batch, PendingRep
       std::make_shared<Pending>(Pending{std::move(reply_id), std::move(batch), std::move(reply)});
   const auto taken =
       appender_.append(std::move(entry), [this, pending](Result<journal::Offset> offset) {
-        if (!offset) return pending->reply.send(retry_reply(503, offset.error().message));
+        if (!offset) return pending->reply.send(not_taken(offset.error()));
         metrics_.batch_acknowledged(pending->batch);
         const int status = pending->batch.record_count == 0 ? 400 : 202;
         pending->reply.send(
             batch_reply(status, pending->reply_id, pending->batch, options_.reply_errors_max));
       });
-  if (taken) return;
-  if (taken.error().code == Errc::invalid_argument) {
-    const ErrorDetails details{.limit = appender_.entry_size_bytes_max()};
-    return pending->reply.send(error_reply(413, taken.error().message, details));
-  }
-  pending->reply.send(retry_reply(503, taken.error().message));
+  if (!taken) pending->reply.send(not_taken(taken.error()));
+}
+
+http::Response IngestService::not_taken(const Error& error) const {
+  if (error.code != Errc::invalid_argument) return retry_reply(503, error.message);
+  return error_reply(413, error.message, {.limit = appender_.entry_size_bytes_max()});
 }
 
 }  // namespace millrace::ingest

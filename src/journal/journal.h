@@ -54,7 +54,8 @@ class Appender {
   // has reached stable storage or has failed. It must not block.
   // Errors (`on_durable` is then never called, nothing was taken):
   //   exhausted         the queue is full.
-  //   invalid_argument  the entry is larger than entry_size_bytes_max().
+  //   invalid_argument  the entry is larger than entry_size_bytes_max(). The callback may say so
+  //                     too, where the journal's own limit is lower.
   //   unavailable       the journal is failing or closed.
   virtual Result<void> append(Entry entry, OnDurable on_durable) = 0;
 

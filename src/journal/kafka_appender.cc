@@ -5,6 +5,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstdlib>
 #include <utility>
 
 #include "base/log.h"
@@ -195,6 +196,35 @@ void KafkaAppender::probe() {
     note_failure(probed.error().message);
   } else {
     note_success();
+    if (!std::exchange(is_topic_checked_, true)) check_topic(client.get());
+  }
+}
+
+// What somebody who set the topic up should know of before the day on which it matters.
+void KafkaAppender::check_topic(rd_kafka_t* client) {
+  const auto settings = topic_settings(client, options_.topic, probe_timeout);
+  if (!settings) {
+    log(LogLevel::debug, "kafka: the topic's settings are not known",
+        {{"reason", settings.error().message}});
+    return;
+  }
+  const auto number_of = [&](const std::string& name) -> std::int64_t {
+    const auto found = settings->find(name);
+    return found == settings->end() ? 0 : std::strtoll(found->second.c_str(), nullptr, 10);
+  };
+  if (number_of("min.insync.replicas") < 2) {
+    log(LogLevel::warn,
+        "kafka: a 202 rests on a single broker's memory: set min.insync.replicas of the topic to 2 "
+        "or more, with 3 replicas, to survive its loss of power",
+        {{"topic", options_.topic}, {"min.insync.replicas", number_of("min.insync.replicas")}});
+  }
+  const auto size_max = number_of("max.message.bytes");
+  if (size_max > 0 && size_max < static_cast<std::int64_t>(options_.entry_size_bytes_max)) {
+    log(LogLevel::warn,
+        "kafka: the topic takes less than journal.entry_size_max; larger batches get 413",
+        {{"topic", options_.topic},
+         {"max.message.bytes", size_max},
+         {"entry_size_max", options_.entry_size_bytes_max}});
   }
 }
 

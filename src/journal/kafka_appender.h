@@ -48,6 +48,7 @@ class KafkaAppender final : public Appender {
   std::shared_ptr<rd_kafka_t> producer() const;
   void run();
   void probe();
+  void check_topic(rd_kafka_t* client);
   void replace_producer();
   void answer(Pending& pending, Result<Offset> offset);
   void note_failure(std::string reason);
@@ -59,6 +60,7 @@ class KafkaAppender final : public Appender {
   Counter& failures_;
   Histogram& duration_;
   Gauge& waiting_;
+  bool is_topic_checked_ = false;  // By the thread.
 
   mutable std::mutex mutex_;  // Guards everything below.
   std::condition_variable changed_;

@@ -128,24 +128,67 @@ Result<KafkaClient> make_kafka_client(rd_kafka_type_t type, KafkaConf conf) {
   return client;
 }
 
-Result<KafkaTopicIdentity> find_topic_identity(rd_kafka_t* client, const std::string& topic,
-                                               std::chrono::milliseconds timeout) {
+namespace {
+
+// Asks the brokers one thing, by one of librdkafka's admin calls, and waits for the answer.
+template <typename Call>
+Result<KafkaOwned<rd_kafka_event_t>> ask(rd_kafka_t* client, rd_kafka_admin_op_t operation,
+                                         std::chrono::milliseconds timeout, Call call) {
   const int timeout_ms = static_cast<int>(timeout.count());
-  const char* name = topic.c_str();
-  const KafkaOwned<rd_kafka_TopicCollection_t> topics(
-      rd_kafka_TopicCollection_of_topic_names(&name, 1));
   const KafkaOwned<rd_kafka_queue_t> queue(rd_kafka_queue_new(client));
-  rd_kafka_AdminOptions_t* options =
-      rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+  const KafkaOwned<rd_kafka_AdminOptions_t> options(rd_kafka_AdminOptions_new(client, operation));
   std::array<char, 256> reason{};
-  rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, reason.data(), reason.size());
-  rd_kafka_DescribeTopics(client, topics.get(), options, queue.get());
-  rd_kafka_AdminOptions_destroy(options);
-  const KafkaOwned<rd_kafka_event_t> event(rd_kafka_queue_poll(queue.get(), timeout_ms));
+  rd_kafka_AdminOptions_set_request_timeout(options.get(), timeout_ms, reason.data(),
+                                            reason.size());
+  call(options.get(), queue.get());
+  KafkaOwned<rd_kafka_event_t> event(rd_kafka_queue_poll(queue.get(), timeout_ms));
   if (!event) return fail(Errc::unavailable, "asking for the Kafka topic: no answer in time");
   if (const auto code = rd_kafka_event_error(event.get())) {
     return tl::unexpected(kafka_error("asking for the Kafka topic", code));
   }
+  return event;
+}
+
+}  // namespace
+
+Result<std::map<std::string, std::string>> topic_settings(rd_kafka_t* client,
+                                                          const std::string& topic,
+                                                          std::chrono::milliseconds timeout) {
+  const KafkaOwned<rd_kafka_ConfigResource_t> resource(
+      rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic.c_str()));
+  rd_kafka_ConfigResource_t* asked = resource.get();
+  MR_TRY_ASSIGN(const auto event,
+                ask(client, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout,
+                    [&](const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* queue) {
+                      rd_kafka_DescribeConfigs(client, &asked, 1, options, queue);
+                    }));
+  std::size_t count = 0;
+  const auto* resources = rd_kafka_DescribeConfigs_result_resources(
+      rd_kafka_event_DescribeConfigs_result(event.get()), &count);
+  if (count != 1) return tl::unexpected(no_topic(topic));
+  if (const auto code = rd_kafka_ConfigResource_error(resources[0])) {
+    return tl::unexpected(
+        kafka_error(fmt::format("settings of the Kafka topic \"{}\"", topic), code));
+  }
+  std::map<std::string, std::string> settings;
+  const auto* entries = rd_kafka_ConfigResource_configs(resources[0], &count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const char* value = rd_kafka_ConfigEntry_value(entries[i]);
+    settings[rd_kafka_ConfigEntry_name(entries[i])] = value == nullptr ? "" : value;
+  }
+  return settings;
+}
+
+Result<KafkaTopicIdentity> find_topic_identity(rd_kafka_t* client, const std::string& topic,
+                                               std::chrono::milliseconds timeout) {
+  const char* name = topic.c_str();
+  const KafkaOwned<rd_kafka_TopicCollection_t> topics(
+      rd_kafka_TopicCollection_of_topic_names(&name, 1));
+  MR_TRY_ASSIGN(const auto event,
+                ask(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout,
+                    [&](const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* queue) {
+                      rd_kafka_DescribeTopics(client, topics.get(), options, queue);
+                    }));
   std::size_t count = 0;
   const auto* descriptions = rd_kafka_DescribeTopics_result_topics(
       rd_kafka_event_DescribeTopics_result(event.get()), &count);
@@ -158,7 +201,8 @@ Result<KafkaTopicIdentity> find_topic_identity(rd_kafka_t* client, const std::st
   }
   const auto* id = rd_kafka_TopicDescription_topic_id(descriptions[0]);
   const std::unique_ptr<char, void (*)(void*)> cluster(
-      rd_kafka_clusterid(client, timeout_ms), [](void* text) { rd_kafka_mem_free(nullptr, text); });
+      rd_kafka_clusterid(client, static_cast<int>(timeout.count())),
+      [](void* text) { rd_kafka_mem_free(nullptr, text); });
   if (!cluster) return fail(Errc::unavailable, "asking for the Kafka cluster's id: no answer");
   // Kafka's own tools show ids in the alphabet that is safe in paths.
   std::string topic_id = rd_kafka_Uuid_base64str(id);

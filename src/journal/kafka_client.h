@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,6 +29,12 @@ struct KafkaDeleter {
   }
   void operator()(const rd_kafka_metadata_t* metadata) const {
     rd_kafka_metadata_destroy(metadata);
+  }
+  void operator()(rd_kafka_AdminOptions_t* options) const {
+    rd_kafka_AdminOptions_destroy(options);
+  }
+  void operator()(rd_kafka_ConfigResource_t* resource) const {
+    rd_kafka_ConfigResource_destroy(resource);
   }
   void operator()(rd_kafka_topic_t* topic) const { rd_kafka_topic_destroy(topic); }
   void operator()(rd_kafka_topic_partition_list_t* list) const {
@@ -61,6 +68,12 @@ struct KafkaTopicIdentity {
 // Asks the brokers. Errors: not_found (no such topic, with the way out), unavailable.
 Result<KafkaTopicIdentity> find_topic_identity(rd_kafka_t* client, const std::string& topic,
                                                std::chrono::milliseconds timeout);
+
+// The topic's settings as they are in effect, by name ("min.insync.replicas").
+// Errors: unavailable, also where the brokers do not let us know.
+Result<std::map<std::string, std::string>> topic_settings(rd_kafka_t* client,
+                                                          const std::string& topic,
+                                                          std::chrono::milliseconds timeout);
 
 // Whether each partition of the topic has a leader to write to. Errors: not_found, unavailable.
 Result<void> probe_topic(rd_kafka_t* client, const std::string& topic,

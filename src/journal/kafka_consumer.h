@@ -1,8 +1,8 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -47,6 +47,8 @@ class KafkaConsumer final : public Consumer {
   Result<void> set_starts(rd_kafka_topic_partition_list_t* list);
   Result<Offset> checked_start(Partition partition, std::optional<Offset> position);
   Result<void> take(const rd_kafka_message_t& message);
+  Result<bool> is_gap_real(Partition partition, Offset expected, Offset found);
+  Result<void> move_to(Partition partition, Offset position);
   void forget_entries_of(const std::vector<Partition>& partitions);
 
   const KafkaOptions options_;
@@ -54,7 +56,8 @@ class KafkaConsumer final : public Consumer {
   Counter& rebalances_;
   KafkaTopicIdentity identity_;
   bool is_member_ = false;
-  std::set<Partition> owned_;            // Those whose start is known.
+  std::map<Partition, Offset> owned_;    // Those whose start is known: the offset that comes next.
+  std::map<Partition, Offset> gaps_;     // Where a gap starts that was read twice.
   std::optional<Error> listener_error_;  // From within a rebalance, for poll() to return.
   std::optional<Error> late_error_;      // Came behind entries; for the next poll().
   std::vector<ConsumedEntry> entries_;   // Of the poll() under way.

@@ -5,7 +5,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from harness.process import ROOT
 from harness.waiting import wait_until
@@ -50,6 +50,12 @@ class Broker:
             input=stdin, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def alter_topic(self, name, value):
+        resource = ConfigResource(ConfigResource.Type.TOPIC, self.topic, incremental_configs=[
+            ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET)])
+        admin = AdminClient({"bootstrap.servers": self.address})
+        admin.incremental_alter_configs([resource])[resource].result(60)
 
     def delete_topic(self):
         """Waits until it is gone."""
