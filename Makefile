@@ -25,7 +25,7 @@ infra-down: ## Stop it (CLEAN=1 removes its data too)
 test: ## The gate: lint, clang-tidy, release build, unit tests, ASan+UBSan, end to end
 	@tools/test.sh gate
 
-test-all: ## The gate, then TSan and the long crash runs
+test-all: ## The gate, then TSan and the long crash and chaos runs
 	@tools/test.sh all
 
 unit: dependencies ## Unit tests on the release build

@@ -34,14 +34,14 @@ def cluster(broker, tmp_path):
     broker.up()
     processes = []
 
-    def starter(role, settings=None):
+    def starter(role, settings=None, crash_point=None):
         process = Millrace(tmp_path / f"{role}{len(processes)}",
                            {**broker.settings(), "writer.flush_age": "200ms",
                             "journal.kafka.session_timeout": "6s",
                             "journal.kafka.delivery_timeout": "3s", **(settings or {})},
                            data_dir=tmp_path / "data", role=role)
         processes.append(process)
-        return process.start()
+        return process.start(crash_point)
 
     yield starter
     for process in processes:
@@ -120,6 +120,27 @@ def test_a_paused_writer_that_lost_its_partitions_writes_nothing_twice(cluster):
     heir.stop()
     rows = read_everywhere(heir.access_logs)
     assert sorted(row["path"] for row in rows) == sorted(f"/{number}" for number in range(20))
+
+
+def test_a_writer_that_is_paused_in_its_assignment_passes_over_nothing(broker, cluster):
+    """Between the starts of two partitions, for so long that its group and its questions give up."""
+    ingest = cluster("ingest")
+    with LoadClient(lambda: ingest.url, pause_seconds=0.02) as client:
+        write = cluster("write", crash_point="journal.before_start_is_known:3:pause")
+        wait_until("it is paused", write.is_paused)
+        broker.down()
+        # The one thing that must last here is how long it is away.
+        threading.Event().wait(9)
+        broker.up()
+        wait_until("batches are taken again", ingest.is_ready, ingest.log_tail)
+        write.signal(signal.SIGCONT)
+        wait_until("it writes", lambda: count(write) > 0, write.log_tail)
+        before = len(client.acknowledged)
+        wait_until("more came", lambda: len(client.acknowledged) > before + 500)
+    wait_until("all is in the table", lambda: count(write) >= len(client.acknowledged),
+               write.log_tail)
+    write.stop()
+    assert_each_once(read_everywhere(write.access_logs), client)
 
 
 def test_a_broker_that_is_away_is_said_and_survived(broker, cluster):

@@ -43,6 +43,7 @@ case ${1:-} in
     if [ "$1" = all ]; then
       step "TSan unit tests" sanitized tsan
       step "long crash run" end_to_end -k crash --kills 400 --seed "${SEED:-$RANDOM}"
+      step "long chaos run" end_to_end -k chaos -s --minutes 60 --seed "${SEED:-$RANDOM}"
     fi
     printf '%s\n' "=== all passed" "${summary[@]}"
     ;;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "base/units.h"
 
@@ -305,6 +306,7 @@ Result<void> KafkaConsumer::set_starts(rd_kafka_topic_partition_list_t* list) {
 Result<Offset> KafkaConsumer::checked_start(Partition partition, std::optional<Offset> position) {
   std::int64_t oldest = 0;
   std::int64_t end = 0;
+  crash_point("journal.before_start_is_known");
   const auto code =
       rd_kafka_query_watermark_offsets(client_.get(), options_.topic.c_str(), partition.value(),
                                        &oldest, &end, static_cast<int>(broker_timeout.count()));
@@ -320,7 +322,8 @@ Result<Offset> KafkaConsumer::checked_start(Partition partition, std::optional<O
         Errc::corrupt,
         fmt::format("the table covers {} up to position {}, but its oldest entry is {}: "
                     "Kafka has deleted entries that the table does not have. Give the topic "
-                    "more retention; to go on without them, move the table away",
+                    "more retention; to go on without them, use another topic, or move the table "
+                    "away",
                     place, position->value(), oldest));
   }
   if (position->value() > end) {

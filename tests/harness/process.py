@@ -148,6 +148,9 @@ class Millrace:
     def is_running(self):
         return self.process is not None and self.process.poll() is None
 
+    def is_paused(self):
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+
     def is_ready(self):
         if self._admin_url is None:
             return False
