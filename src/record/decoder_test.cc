@@ -86,6 +86,8 @@ TEST(DecodeJson, RefusesARecordAndSaysWhy) {
       {"time is an object", R"({"ts":{},"path":"/"})", "timestamp: \"{}\" is not a time"},
       {"time zero", R"({"ts":0,"path":"/"})",
        "timestamp: 1970-01-01T00:00:00.000000Z is before 1990"},
+      {"time in antiquity", R"({"ts":"0001-01-01T00:00:00Z","path":"/"})",
+       "timestamp: 0001-01-01T00:00:00.000000Z is before 1990"},
       {"future", R"({"ts":"2026-03-02T00:00:01Z","path":"/"})",
        "timestamp: \"2026-03-02T00:00:01Z\" is more than 86400 s in the future"},
       {"path is a number", R"({"ts":1767323045,"path":5})", "path: \"5\" is not a text"},

@@ -14,6 +14,8 @@ namespace millrace::record {
 namespace {
 
 // No web server has logged anything before: a smaller time is a mistake, such as 0.
+// The first that RFC 3339 can write.
+constexpr Timestamp year_zero = std::chrono::sys_days(std::chrono::year(0) / 1 / 1);
 constexpr Timestamp earliest = std::chrono::sys_days(std::chrono::year(1990) / 1 / 1);
 
 constexpr std::array<Column, 9> text_columns = {
@@ -140,7 +142,7 @@ bool RecordAssembler::take_timestamp(Fault& fault) {
   }
   if (*time < earliest) {
     return complain(fault, Column::timestamp,
-                    fmt::format("{} is before 1990", to_rfc3339(std::max(*time, Timestamp{}))));
+                    fmt::format("{} is before 1990", to_rfc3339(std::max(*time, year_zero))));
   }
   if (*time > batch_->received_at + options_.future_max) {
     return complain(fault, Column::timestamp,

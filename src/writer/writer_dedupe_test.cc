@@ -16,16 +16,7 @@ struct KeyedWorld : WriterWorld {
   void send(const std::string& key, const std::vector<std::string>& paths,
             const std::vector<std::string>& rejected = {},
             journal::Partition partition = first_partition) {
-    record::Batch batch;
-    batch.site = "example";
-    batch.batch_id = key;
-    batch.received_at = clock.now();
-    for (const std::string& path : paths) append_record(batch, "2026-11-24T10:00:00Z", path);
-    for (const std::string& payload : rejected) {
-      batch.rejects.push_back(
-          {.index = 0, .field = "path", .reason = "refused", .payload = payload});
-    }
-    append_batch(batch, partition);
+    append(paths, rejected, partition, key);
   }
 
   double duplicates() { return registry.counter("millrace_writer_duplicates_total", "").value(); }

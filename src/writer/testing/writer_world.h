@@ -41,11 +41,12 @@ class WriterWorld {
   MetricsRegistry registry;
   WriterOptions options;
 
-  // One request with a record for each path and a reject for each payload.
+  // One request with a record for each path and a reject for each payload; `key`: its batch_id.
   void append(const std::vector<std::string>& paths, const std::vector<std::string>& rejected = {},
-              journal::Partition partition = first_partition) {
+              journal::Partition partition = first_partition, const std::string& key = {}) {
     record::Batch batch;
     batch.site = "example";
+    if (!key.empty()) batch.batch_id = key;
     batch.received_at = clock.now();
     for (const std::string& path : paths) append_record(batch, "2026-11-24T10:00:00Z", path);
     for (const std::string& payload : rejected) {
