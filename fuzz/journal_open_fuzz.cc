@@ -24,8 +24,12 @@ Values whole_entries(std::size_t count) {
   return values;
 }
 
+std::string header() {
+  return encode_segment_header({"0f8fad5b-d9cb-469f-a165-70867728950e", Offset(0)});
+}
+
 std::string segment_of(const Values& values) {
-  std::string bytes = encode_segment_header({"0f8fad5b-d9cb-469f-a165-70867728950e", Offset(0)});
+  std::string bytes = header();
   Offset offset(0);
   for (const std::string& value : values) {
     std::string entry = encode_entry(entry_of(value));
@@ -41,6 +45,7 @@ std::string segment_of(const Values& values) {
 Values check_open(const std::string& bytes) {
   const TempDirectory directory;
   directory.write("00000000000000000000.log", bytes);
+  directory.write("id", header());
   const EmbeddedJournalOptions options{.directory = directory.path()};
   Values before;
   {

@@ -143,6 +143,24 @@ def test_a_writer_that_is_paused_in_its_assignment_passes_over_nothing(broker, c
     assert_each_once(read_everywhere(write.access_logs), client)
 
 
+def test_a_static_member_that_restarts_costs_the_others_nothing(cluster):
+    ingest = cluster("ingest")
+    write = [cluster("write", {"journal.kafka.group_instance_id": f"writer-{number}",
+                               "journal.kafka.session_timeout": "30s"}) for number in range(2)]
+    wait_until("both have partitions", lambda: all(
+        "took over a partition" in process.log_tail() for process in write), write[0].log_tail)
+    for number in range(20):
+        assert ingest.post([{"ts": AT, "path": f"/{number}"}]).status == 202
+    wait_until("all is in the table", lambda: count(write[0]) == 20, write[0].log_tail)
+    before = write[0].metric("millrace_journal_rebalances_total")
+    write[1].kill()
+    write[1].start()
+    for number in range(20, 60):
+        assert ingest.post([{"ts": AT, "path": f"/{number}"}]).status == 202
+    wait_until("all is in the table", lambda: count(write[0]) == 60, write[1].log_tail)
+    assert write[0].metric("millrace_journal_rebalances_total") == before
+
+
 def test_a_broker_that_is_away_is_said_and_survived(broker, cluster):
     ingest, write = cluster("ingest"), cluster("write")
     assert ingest.post([{"ts": AT, "path": "/before"}]).status == 202

@@ -6,6 +6,7 @@
 #        tools/infra.sh tool CLASS ARGUMENT...   one of Kafka's own command-line tools
 # KAFKA_PORT   where the broker listens on loopback (default 19092; its controller on the next port)
 # KAFKA_TOPIC  the topic that is made (default millrace, 6 partitions)
+# KAFKA_PROPERTIES  a file with more settings of the broker, which win over ours
 # INFRA_DATA   where the broker keeps its data, log and pid (default build/infra/kafka)
 # CLEAN=1      `down` removes the data too
 set -euo pipefail
@@ -57,6 +58,7 @@ start_broker() {
   mkdir -p "$folder"
   sed -e "s|@PORT@|$port|g; s|@CONTROLLER_PORT@|$((port + 1))|g; s|@DATA@|$folder/data|g" \
     deploy/local/kafka/server.properties >"$folder/server.properties"
+  [ -z "${KAFKA_PROPERTIES:-}" ] || cat "$KAFKA_PROPERTIES" >>"$folder/server.properties"
   if [ ! -f "$folder/data/meta.properties" ]; then
     local id
     id=$(java_tool kafka.tools.StorageTool random-uuid 2>/dev/null | tail -1)

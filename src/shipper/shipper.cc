@@ -23,7 +23,6 @@ namespace millrace::shipper {
 
 namespace {
 
-constexpr std::size_t problems_max = 20;
 constexpr std::chrono::milliseconds retry_pause_first{100};
 constexpr std::chrono::milliseconds retry_pause_max{10'000};
 

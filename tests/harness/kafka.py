@@ -17,8 +17,16 @@ class Broker:
     def __init__(self, folder, topic="millrace"):
         self.folder = Path(folder)
         self.topic = topic
-        self.port = free_ports(2)
+        self.port = free_ports(3)
+        self.secure_port = self.port + 2
         self.log = ""
+        self._environment = {}
+
+    def use(self, properties):
+        """More settings of the broker, for the next start."""
+        path = self.folder / "more.properties"
+        path.write_text(properties)
+        self._environment["KAFKA_PROPERTIES"] = str(path)
 
     @property
     def address(self):
@@ -27,7 +35,7 @@ class Broker:
     def _infra(self, command):
         done = subprocess.run(
             [ROOT / "tools/infra.sh", command], capture_output=True, text=True, timeout=600,
-            env={**os.environ, "KAFKA_PORT": str(self.port), "KAFKA_TOPIC": self.topic,
+            env={**os.environ, **self._environment, "KAFKA_PORT": str(self.port), "KAFKA_TOPIC": self.topic,
                  "INFRA_DATA": str(self.folder)})
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
