@@ -254,6 +254,8 @@ def test_transactions_of_other_programs_are_read_with_their_gaps(broker, cluster
             producer.commit_transaction(60)
     wait_until("all is in the table", lambda: write.metric("millrace_writer_records_total") == 45,
                write.log_tail)
+    wait_until("the table is over the last marker too",
+               lambda: write.metric("millrace_writer_lag_entries") == 0, write.log_tail)
     write.stop()
     assert sorted(row["path"] for row in read_everywhere(write.access_logs)) == sorted(
         f"/{number}/{index}" for number in range(20) if number % 4 != 3 for index in range(3))

@@ -38,6 +38,8 @@ struct ConsumedEntry {
   std::optional<Timestamp> appended_at;
   // Set where the stored bytes did not check; the entry is then empty. Reading goes on behind it.
   std::optional<std::string> corrupt_reason;
+  // Nothing was ever there, up to and including this offset: only the position goes on.
+  bool is_empty = false;
 };
 
 // Takes entries and makes them durable. Thread-safe: any number of threads append.

@@ -78,7 +78,7 @@ Result<std::unique_ptr<KafkaConsumer>> KafkaConsumer::open(KafkaOptions options,
                        // The position comes from the table: a wrong one must not pass.
                        {"auto.offset.reset", "error"},
                        {"isolation.level", "read_committed"},
-                       {"enable.partition.eof", "false"},
+                       {"enable.partition.eof", "true"},
                        {"fetch.message.max.bytes", fetch_bytes},
                        {"queued.max.messages.kbytes", "32768"}}));
   std::unique_ptr<KafkaConsumer> consumer(new KafkaConsumer(std::move(options), listener, metrics));
@@ -154,7 +154,7 @@ Result<std::vector<ConsumedEntry>> KafkaConsumer::poll(milliseconds timeout) {
 Result<void> KafkaConsumer::take(const rd_kafka_message_t& message) {
   switch (message.err) {
     case RD_KAFKA_RESP_ERR_NO_ERROR: break;
-    case RD_KAFKA_RESP_ERR__PARTITION_EOF: return {};
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF: return take_end(message);
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
@@ -193,6 +193,25 @@ Result<void> KafkaConsumer::take(const rd_kafka_message_t& message) {
   // An entry counts for its place in a queue even where it is empty.
   entries_bytes_ += std::max<std::size_t>(message.len, 64);
   entries_.push_back(std::move(consumed));
+  return {};
+}
+
+// Behind the last entry there may be offsets that hold nothing; the table has to get over them too,
+// else retention would seem to have taken entries that it lacks.
+Result<void> KafkaConsumer::take_end(const rd_kafka_message_t& message) {
+  const Partition partition(message.partition);
+  const Offset end(message.offset);
+  const auto owned = owned_.find(partition);
+  if (owned == owned_.end() || end <= owned->second) return {};
+  MR_TRY_ASSIGN(const bool is_real, is_gap_real(partition, owned->second, end));
+  if (!is_real) return {};
+  owned->second = end;
+  entries_.push_back({.partition = partition,
+                      .offset = Offset(end.value() - 1),
+                      .entry = {},
+                      .appended_at = std::nullopt,
+                      .corrupt_reason = std::nullopt,
+                      .is_empty = true});
   return {};
 }
 

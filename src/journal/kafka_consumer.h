@@ -47,6 +47,7 @@ class KafkaConsumer final : public Consumer {
   Result<void> set_starts(rd_kafka_topic_partition_list_t* list);
   Result<Offset> checked_start(Partition partition, std::optional<Offset> position);
   Result<void> take(const rd_kafka_message_t& message);
+  Result<void> take_end(const rd_kafka_message_t& message);
   Result<bool> is_gap_real(Partition partition, Offset expected, Offset found);
   Result<void> move_to(Partition partition, Offset position);
   void forget_entries_of(const std::vector<Partition>& partitions);

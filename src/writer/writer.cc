@@ -158,6 +158,11 @@ Result<void> Writer::take(journal::ConsumedEntry& entry) {
   if (state.next && offset < *state.next) return {};
   if (!state.behind_since) state.behind_since = entry.appended_at.value_or(clock_->now());
   const bool is_known = state.access_logs_start && offset.value() < *state.access_logs_start;
+  if (entry.is_empty) {
+    state.next = offset.next();
+    if (!is_known) policy_.entry_added();  // The position has to be committed all the same.
+    return {};
+  }
   MR_TRY_ASSIGN(const bool is_duplicate,
                 is_known ? Result<bool>(false) : is_repeated(entry, state));
   state.next = offset.next();
