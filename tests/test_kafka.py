@@ -143,6 +143,26 @@ def test_a_writer_that_is_paused_in_its_assignment_passes_over_nothing(broker, c
     assert_each_once(read_everywhere(write.access_logs), client)
 
 
+def test_a_partition_that_comes_back_with_dead_letters_is_read_on(cluster):
+    """What a writer knew of a partition's end when it gave it up is no measure when it has it again."""
+    ingest, first = cluster("ingest"), cluster("write")
+
+    def post(numbers):
+        for number in numbers:
+            batch = [{"ts": AT, "path": f"/{number}"}, {"path": f"/no-time/{number}"}]
+            assert ingest.post(batch).status == 202
+        wait_until("all is in the table", lambda: count(first) == numbers[-1] + 1, first.log_tail)
+
+    post(range(20))
+    second = cluster("write")
+    wait_until("the second one has some", lambda: "took over" in second.log_tail(), second.log_tail)
+    post(range(20, 60))
+    second.stop()
+    post(range(60, 80))
+    first.stop()
+    assert len(read_everywhere(first.dead_letters)) == 80
+
+
 def test_a_static_member_that_restarts_costs_the_others_nothing(cluster):
     ingest = cluster("ingest")
     write = [cluster("write", {"journal.kafka.group_instance_id": f"writer-{number}",

@@ -67,8 +67,15 @@ start_broker() {
   fi
   setsid nohup java -Xms128m -Xmx512m -XX:+UseSerialGC -cp "$jars/*" kafka.Kafka "$folder/server.properties" \
     >"$folder/broker.log" 2>&1 &
-  echo $! >"$folder/pid"
-  say "started a broker (pid $!) on 127.0.0.1:$port, log $folder/broker.log"
+  local started=$!
+  echo "$started" >"$folder/pid"
+  # It is a shell's child for a moment before it is Kafka.
+  for _ in $(seq 50); do
+    pid >/dev/null && break
+    kill -0 "$started" 2>/dev/null || break
+    sleep 0.1
+  done
+  say "started a broker (pid $started) on 127.0.0.1:$port, log $folder/broker.log"
 }
 
 # Also tells when the broker is ready: it answers then. Kafka 4.1 at times ends while it starts after a

@@ -333,6 +333,7 @@ Result<Offset> KafkaConsumer::checked_start(Partition partition, std::optional<O
     return tl::unexpected(kafka_error(
         fmt::format("asking for the offsets of partition {}", partition.value()), code));
   }
+  ends_.insert_or_assign(partition, Offset(end));
   if (!position) return Offset(oldest);
   const std::string place =
       fmt::format("partition {} of the Kafka topic \"{}\"", partition.value(), options_.topic);
@@ -403,6 +404,9 @@ Result<Offset> KafkaConsumer::end_position(Partition partition) {
         rd_kafka_query_watermark_offsets(client_.get(), options_.topic.c_str(), partition.value(),
                                          &oldest, &end, static_cast<int>(broker_timeout.count()));
   }
+  // What librdkafka has kept may be of an earlier assignment.
+  const auto known = ends_.find(partition);
+  if (known != ends_.end()) end = std::max(end, known->second.value());
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return Offset(end);
   return tl::unexpected(
       kafka_error(fmt::format("asking for the end of partition {}", partition.value()), code));

@@ -58,6 +58,7 @@ class KafkaConsumer final : public Consumer {
   KafkaTopicIdentity identity_;
   bool is_member_ = false;
   std::map<Partition, Offset> owned_;    // Those whose start is known: the offset that comes next.
+  std::map<Partition, Offset> ends_;     // What the brokers said at the assignment.
   std::map<Partition, Offset> gaps_;     // Where a gap starts that was read twice.
   std::optional<Error> listener_error_;  // From within a rebalance, for poll() to return.
   std::optional<Error> late_error_;      // Came behind entries; for the next poll().
