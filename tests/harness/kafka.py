@@ -1,5 +1,6 @@
 """A real Kafka broker, started and stopped as tools/infra.sh does it for developers."""
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -78,8 +79,10 @@ class Broker:
 
 
 def free_ports(count):
-    """The first of `count` neighbouring ports that nobody listens on now."""
-    for first in range(20000, 30000, count):
+    """The first of `count` neighbouring ports that nobody listens on now. At random: those of another
+    test's broker are free while it is down."""
+    for _ in range(1000):
+        first = random.randrange(20000, 30000 - count)
         try:
             for port in range(first, first + count):
                 with socket.socket() as probe:
