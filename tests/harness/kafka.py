@@ -50,7 +50,13 @@ class Broker:
 
     def kill(self):
         os.kill(int((self.folder / "pid").read_text()), signal.SIGKILL)
+        # A process that is going has its ports for a moment longer than its name.
+        wait_until("the broker's port is free", self._is_port_free)
         self.down()
+
+    def _is_port_free(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) != 0
 
     def tool(self, name, *arguments, stdin=None):
         """One of Kafka's own command-line tools, against this broker."""
