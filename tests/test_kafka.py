@@ -311,6 +311,36 @@ def test_what_the_topic_refuses_is_said_and_nothing_else_stops(broker, cluster):
     assert ingest.post([{"ts": AT, "path": "/small"}]).status == 202
 
 
+def test_too_few_replicas_in_sync_are_heard_as_busy_and_nothing_is_acknowledged(
+        broker, cluster, tmp_path):
+    ingest, write = cluster("ingest"), cluster("write")
+    ingest.stop()
+    write.stop()
+    follower = Broker(tmp_path / "follower", topic="not-used")
+    follower.follow(broker)
+    follower.up()
+    try:
+        broker.topic = broker.topic + "-replicated"
+        broker.make_topic(replicas=2)
+        broker.alter_topic("min.insync.replicas", 2)
+        ingest, write = cluster("ingest"), cluster("write")
+        assert "min.insync.replicas" not in ingest.log_tail()
+        assert ingest.post([{"ts": AT, "path": "/both"}]).status == 202
+        follower.down()
+        answer = ingest.post([{"ts": AT, "path": "/refused"}])
+        assert answer.status == 503 and answer.headers["retry-after"], answer.text
+        follower.up()
+        wait_until("it takes batches again",
+                   lambda: ingest.post([{"ts": AT, "path": "/again"}]).status == 202,
+                   ingest.log_tail)
+        wait_until("what was acknowledged is in the table",
+                   lambda: write.metric("millrace_writer_records_total") >= 2, write.log_tail)
+        paths = [row["path"] for row in read_everywhere(write.access_logs)]
+        assert paths.count("/both") == 1 and "/again" in paths
+    finally:
+        follower.down()
+
+
 def test_a_topic_that_is_not_there_is_said(broker, tmp_path):
     settings = {**broker.settings(), "journal.kafka.topic": "absent"}
     write = Millrace(tmp_path / "write", settings, role="write")

@@ -7,6 +7,7 @@
 # KAFKA_PORT   where the broker listens on loopback (default 19092; its controller on the next port)
 # KAFKA_TOPIC  the topic that is made (default millrace, 6 partitions)
 # KAFKA_PROPERTIES  a file with more settings of the broker, which win over ours
+# KAFKA_CLUSTER_ID  the id of a new cluster (default: a random one)
 # INFRA_DATA   where the broker keeps its data, log and pid (default build/infra/kafka)
 # CLEAN=1      `down` removes the data too
 set -euo pipefail
@@ -61,7 +62,7 @@ start_broker() {
   [ -z "${KAFKA_PROPERTIES:-}" ] || cat "$KAFKA_PROPERTIES" >>"$folder/server.properties"
   if [ ! -f "$folder/data/meta.properties" ]; then
     local id
-    id=$(java_tool kafka.tools.StorageTool random-uuid 2>/dev/null | tail -1)
+    id=${KAFKA_CLUSTER_ID:-$(java_tool kafka.tools.StorageTool random-uuid 2>/dev/null | tail -1)}
     java_tool kafka.tools.StorageTool format -t "$id" -c "$folder/server.properties" >"$folder/format.log" 2>&1 ||
       fail "the broker's data folder cannot be made: $folder/format.log"
   fi

@@ -6,7 +6,8 @@ import socket
 import subprocess
 from pathlib import Path
 
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin import (
+    AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic)
 
 from harness.process import ROOT
 from harness.waiting import wait_until
@@ -28,6 +29,20 @@ class Broker:
         path = self.folder / "more.properties"
         path.write_text(properties)
         self._environment["KAFKA_PROPERTIES"] = str(path)
+
+    def follow(self, leader):
+        """Makes this a second broker of the cluster of `leader`, which is up. Before the first start."""
+        properties = dict(line.split("=", 1) for line in (
+            leader.folder / "data/meta.properties").read_text().splitlines() if "=" in line)
+        self._environment["KAFKA_CLUSTER_ID"] = properties["cluster.id"]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.use(f"process.roles=broker\nnode.id=2\nlisteners=PLAINTEXT://{self.address}\n"
+                 f"controller.quorum.voters=1@127.0.0.1:{leader.port + 1}\n")
+
+    def make_topic(self, replicas):
+        admin = AdminClient({"bootstrap.servers": self.address})
+        topic = NewTopic(self.topic, 6, replicas)
+        admin.create_topics([topic])[self.topic].result(60)
 
     @property
     def address(self):
