@@ -13,7 +13,10 @@ LINE_LENGTH_MAX = 100
 
 # An #include of the left side may stand only in the folders on the right.
 OWNERS = {
-    r"<arrow/|<parquet/": ["src/columnar/"],
+    r"<arrow/filesystem/": ["src/store/"],
+    r"<arrow/(?!filesystem/|status)|<parquet/": ["src/columnar/"],
+    r"<arrow/status": ["src/columnar/", "src/store/"],
+    r"<pugixml": ["src/store/"],
     r"<duckdb": ["src/sql/"],
     r"<boost/": ["src/http/"],
     r"<curl/": ["src/http_client/"],

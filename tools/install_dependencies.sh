@@ -53,10 +53,10 @@ unpack_arrow() {
   local from=$1/pyarrow to=$2 library
   mkdir -p "$to/include" "$to/lib"
   cp -r "$from/include/arrow" "$from/include/parquet" "$to/include/"
-  for library in libarrow libparquet; do
+  for library in libarrow libarrow_s3 libparquet; do
     cp "$from/$library".so.*00 "$to/lib/"
   done
-  python3 tools/hide_symbols.py "$to"/lib/libarrow.so.* "$to"/lib/libparquet.so.* | sed 's|.*/|dependencies: |'
+  python3 tools/hide_symbols.py "$to"/lib/libarrow*.so.* "$to"/lib/libparquet.so.* | sed 's|.*/|dependencies: |'
 }
 
 build_librdkafka() {

@@ -8,7 +8,7 @@
 #include "process.h"
 #include "rollup/aggregator.h"
 #include "scratch_folder.h"
-#include "store/local_store.h"
+#include "store/location.h"
 #include "version.h"
 
 namespace millrace::apps {
@@ -24,7 +24,8 @@ struct AggregateArguments {
 
 Result<rollup::AggregateSummary> aggregate(const AggregateArguments& arguments,
                                            const AppConfig& config) {
-  if (!std::filesystem::is_directory(config.lake_directory())) {
+  const store::Location lake_location = config.lake_location();
+  if (!store::is_s3(lake_location.url) && !std::filesystem::is_directory(lake_location.url)) {
     return fail(Errc::not_found,
                 fmt::format("{} has no tables: is --data the folder of a `millrace serve`?",
                             config.data_directory));
@@ -34,8 +35,10 @@ Result<rollup::AggregateSummary> aggregate(const AggregateArguments& arguments,
   MR_TRY_ASSIGN(const ScratchFolder scratch, ScratchFolder::create(config.scratch_directory()));
   sql::EngineOptions engine_options = config.sql;
   engine_options.temporary_directory = scratch.path() + "/sql";
-  MR_TRY_ASSIGN(const auto lake, store::LocalStore::open(config.lake_directory()));
-  MR_TRY_ASSIGN(const auto analytics, store::LocalStore::open(config.analytics_directory()));
+  constexpr auto read_write = store::Access::read_write;
+  MR_TRY_ASSIGN(const auto lake, store::open_store(lake_location, read_write, metrics));
+  MR_TRY_ASSIGN(const auto analytics,
+                store::open_store(config.analytics_location(), read_write, metrics));
   MR_TRY_ASSIGN(const auto engine, sql::Engine::open(engine_options));
   rollup::Aggregator aggregator({.scratch_directory = scratch.path()}, *lake, *analytics, *engine,
                                 clock, metrics);

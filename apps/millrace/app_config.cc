@@ -169,6 +169,41 @@ void add_kafka_keys(ConfigKeys& keys, journal::KafkaOptions& kafka) {
       });
 }
 
+void add_s3_keys(ConfigKeys& keys, AppConfig& config) {
+  keys.add_text("lake", config.lake,
+                "Where the tables are: a folder, or s3://BUCKET/PREFIX. Empty: lake in the data "
+                "folder.",
+                store::check_location);
+  keys.add_text("analytics", config.analytics,
+                "Where the JSON summaries are, likewise. Empty: analytics in the data folder.",
+                store::check_location);
+  auto& s3 = config.s3;
+  keys.add_text("s3.endpoint", s3.endpoint,
+                "URL of the service, such as http://127.0.0.1:9000. Empty: AWS.");
+  keys.add_text("s3.region", s3.region, "Empty: AWS_REGION, AWS_DEFAULT_REGION, or us-east-1.");
+  keys.add_bool("s3.path_style", s3.uses_path_style,
+                "The bucket is in the path of URLs, not in the name of the host.");
+  keys.add_text("s3.ca_file", s3.ca_file, "Certificates to trust (PEM). Empty: the system's.");
+  keys.add_secret("s3.access_key_id", s3.access_key_id,
+                  "Empty: found as AWS's tools do it: environment, shared files, web identity "
+                  "(IRSA), container or instance; what expires is renewed.");
+  keys.add_secret("s3.secret_access_key", s3.secret_access_key, "Belongs to the access key.");
+  keys.add_secret("s3.session_token", s3.session_token, "Of temporary keys.");
+  keys.add_duration("s3.connect_timeout", s3.connect_timeout, {10ms, 10min},
+                    "How long a connection may take.");
+  keys.add_duration("s3.request_timeout", s3.request_timeout, {100ms, 1h},
+                    "How long one request may take.");
+  keys.add_duration("s3.retry_timeout", s3.retry_timeout, {0ms, 1h},
+                    "How long a request that fails in passing is sent again.");
+  keys.add_size("s3.part_size", s3.part_size_bytes, {5 * mib, gib},
+                "Larger files are sent in parts of this size; each open file holds one in memory.");
+  keys.add_text(
+      "cache.directory", config.cache_directory,
+      "Where copies of files of S3 are kept for reading. Empty: cache in the data folder.");
+  keys.add_size("cache.size_max", config.cache_size_bytes_max, {mib, 1024 * 1024 * gib},
+                "All of them together; a query that needs more is refused.");
+}
+
 void add_storage_keys(ConfigKeys& keys, AppConfig& config) {
   keys.add_choice("journal.kind", config.journal_kind,
                   {{"embedded", JournalKind::embedded}, {"kafka", JournalKind::kafka}},
@@ -221,6 +256,7 @@ AppConfig::AppConfig() {
 void add_keys(ConfigKeys& keys, AppConfig& config) {
   keys.add_text("data", config.data_directory, "The folder of all that the process keeps.",
                 check_not_empty);
+  add_s3_keys(keys, config);
   add_http_keys(keys, config);
   add_ingest_keys(keys, config);
   add_storage_keys(keys, config);
@@ -260,11 +296,43 @@ Result<Endpoint> parse_endpoint(const std::string& text) {
       fmt::format("\"{}\" is not an IP address and a port (want e.g. 127.0.0.1:8080)", text));
 }
 
+store::Location AppConfig::lake_location() const { return location(lake, "lake"); }
+
+store::Location AppConfig::analytics_location() const { return location(analytics, "analytics"); }
+
+store::Location AppConfig::location(const std::string& url, const char* folder) const {
+  return {.url = url.empty() ? fmt::format("{}/{}", data_directory, folder) : url,
+          .s3 = s3,
+          .cache_directory = cache_directory.empty() ? data_directory + "/cache" : cache_directory,
+          .cache_size_bytes_max = cache_size_bytes_max};
+}
+
+namespace {
+
+Result<void> check_locations(const ConfigKeys& keys, const AppConfig& config) {
+  const bool has_key = !config.s3.access_key_id.empty();
+  if (has_key != !config.s3.secret_access_key.empty()) {
+    return fail(Errc::invalid_argument,
+                fmt::format("{}: s3.access_key_id and s3.secret_access_key go together",
+                            keys.place_of(has_key ? "s3.access_key_id" : "s3.secret_access_key")));
+  }
+  if (!store::is_s3(config.lake) || !config.aggregate_enabled || !config.analytics.empty()) {
+    return {};
+  }
+  return fail(Errc::invalid_argument,
+              fmt::format("{}: the tables are on S3, and it is not said where the JSON summaries "
+                          "are to be: set analytics (s3://BUCKET/PREFIX, or a folder)",
+                          keys.place_of("lake")));
+}
+
+}  // namespace
+
 Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
   ConfigKeys keys;
   add_keys(keys, config);
   if (!arguments.file.empty()) MR_TRY(keys.load(arguments.file));
   if (!arguments.data_directory.empty()) MR_TRY(keys.set("data", arguments.data_directory));
+  if (!arguments.lake.empty()) MR_TRY(keys.set("lake", arguments.lake));
   if (!arguments.listen.empty()) MR_TRY(keys.set("http.listen", arguments.listen));
   if (!arguments.admin_listen.empty()) MR_TRY(keys.set("admin.listen", arguments.admin_listen));
 
@@ -272,6 +340,7 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
     MR_TRY(keys.set("aggregate.interval", arguments.aggregate_interval));
   }
 
+  MR_TRY(check_locations(keys, config));
   MR_TRY_ASSIGN(const Endpoint endpoint, parse_endpoint(config.listen));
   if (!is_loopback(endpoint.address) && config.ingest.api_keys.empty() &&
       !config.allow_unauthenticated) {

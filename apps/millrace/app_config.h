@@ -13,6 +13,7 @@
 #include "journal/embedded_journal.h"
 #include "journal/kafka_options.h"
 #include "sql/engine.h"
+#include "store/location.h"
 #include "writer/writer.h"
 
 namespace millrace::apps {
@@ -24,6 +25,11 @@ struct AppConfig {
   AppConfig();
 
   std::string data_directory = "data";
+  std::string lake;       // Empty: in the data folder.
+  std::string analytics;  // Empty: in the data folder.
+  store::S3Options s3;
+  std::string cache_directory;  // Empty: in the data folder.
+  std::uint64_t cache_size_bytes_max = 10ULL << 30;
   std::string listen = "127.0.0.1:8080";
   std::string admin_listen = "127.0.0.1:8081";
   bool allow_unauthenticated = false;
@@ -42,10 +48,13 @@ struct AppConfig {
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::text;
 
-  std::string lake_directory() const { return data_directory + "/lake"; }
-  std::string analytics_directory() const { return data_directory + "/analytics"; }
+  store::Location lake_location() const;
+  store::Location analytics_location() const;
   std::string journal_directory() const { return data_directory + "/journal"; }
   std::string scratch_directory() const { return data_directory + "/scratch"; }
+
+ private:
+  store::Location location(const std::string& url, const char* folder) const;
 };
 
 // Makes every setting a key of the file. `config` must outlive `keys`.
@@ -55,6 +64,7 @@ void add_keys(ConfigKeys& keys, AppConfig& config);
 struct ConfigArguments {
   std::string file;
   std::string data_directory;
+  std::string lake;
   std::string listen;
   std::string admin_listen;
   std::string aggregate_interval;

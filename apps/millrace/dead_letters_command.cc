@@ -12,7 +12,7 @@ namespace millrace::apps {
 namespace {
 
 struct DeadLettersArguments {
-  std::string data_directory = "data";
+  ConfigArguments where;
   std::string format = "table";
   std::string since;
   int limit = 20;
@@ -37,7 +37,7 @@ int list(const DeadLettersArguments& arguments) {
       "SELECT received_at, site, source, field, reason, payload FROM dead_letters WHERE {} "
       "ORDER BY received_at DESC LIMIT {}",
       condition(arguments), arguments.limit);
-  const auto done = query_lake(**engine, arguments.data_directory, statement, *sink);
+  const auto done = query_lake(**engine, arguments.where, {}, statement, *sink);
   if (!done) return complain(done.error().message);
   sink->finish();
   return 0;
@@ -93,7 +93,7 @@ Result<int> replay(DeadLettersArguments& arguments) {
     fmt::print(stderr, "millrace: {}\n", text);
   });
   LetterSender sender(shipper);
-  MR_TRY(query_lake(*engine, arguments.data_directory, replayable(arguments), sender));
+  MR_TRY(query_lake(*engine, arguments.where, {}, replayable(arguments), sender));
   shipper.finish();
   fmt::print("sent {} dead letters again: {} accepted, {} rejected again, {} not delivered\n",
              sender.count(), progress.records_accepted.load(), progress.records_rejected.load(),
@@ -113,8 +113,7 @@ void add_dead_letters_command(CLI::App& program, int& exit_code) {
   auto* command = program.add_subcommand("dead-letters", "Records that were rejected, and why");
   command->require_subcommand(1);
   const auto add_common = [&arguments](CLI::App* subcommand) {
-    subcommand->add_option("--data", arguments->data_directory, "The data folder")
-        ->capture_default_str();
+    add_lake_options(*subcommand, arguments->where);
     subcommand->add_option("--since", arguments->since,
                            "Received at this time or later (RFC 3339)");
   };

@@ -9,7 +9,7 @@ namespace {
 
 int check_health(std::string url) {
   while (url.ends_with('/')) url.pop_back();
-  http_client::Client client(std::chrono::seconds(5));
+  http_client::Client client({.timeout = std::chrono::seconds(5)});
   const auto response = client.get(url + "/readyz");
   if (!response) return complain(response.error().message);
   if (response->status != 200) {

@@ -4,11 +4,13 @@
 #include <memory>
 #include <string>
 
+#include <CLI/CLI.hpp>
+
+#include "app_config.h"
 #include "base/result.h"
 #include "query/result_format.h"
 #include "query/views.h"
 #include "sql/engine.h"
-#include "store/local_store.h"
 
 namespace millrace::apps {
 
@@ -20,11 +22,16 @@ struct LakeQueryOptions {
 // An engine without tables.
 Result<std::unique_ptr<sql::Engine>> open_query_engine(const LakeQueryOptions& options);
 
-// Runs one statement in an engine that has a view for each table of a data folder and can read
-// these tables' files, but nothing else. Warns on stderr of tables that cannot be read. The engine
-// runs nothing else after it. Errors: not_found (no tables there), and those of
-// query::create_views() and Engine::query().
-Result<void> query_lake(sql::Engine& engine, const std::string& data_directory,
-                        const std::string& statement, sql::RowSink& sink);
+// Where the tables are: --config, --data and --lake.
+void add_lake_options(CLI::App& command, ConfigArguments& arguments);
+
+// Runs one statement in an engine that has a view for each table of the lake, with the records that
+// `filter` wants, and can read these tables' files, but nothing else. Warns on stderr of tables
+// that cannot be read. The engine runs nothing else after it. Errors: invalid_argument (the
+// configuration), not_found (no tables there), and those of query::create_views() and
+// Engine::query().
+Result<void> query_lake(sql::Engine& engine, const ConfigArguments& where,
+                        const query::RecordFilter& filter, const std::string& statement,
+                        sql::RowSink& sink);
 
 }  // namespace millrace::apps

@@ -15,7 +15,7 @@
 #include "rollup/aggregator.h"
 #include "scratch_folder.h"
 #include "signals.h"
-#include "store/local_store.h"
+#include "store/location.h"
 #include "worker_thread.h"
 
 namespace millrace::apps {
@@ -38,7 +38,7 @@ class Process::Impl {
   Result<void> start() {
     MR_TRY(open_journal());
     if (roles_.writes || roles_.aggregates) {
-      MR_TRY_ASSIGN(lake_, store::LocalStore::open(config_.lake_directory()));
+      MR_TRY_ASSIGN(lake_, open_store(config_.lake_location()));
     }
     if (roles_.writes) MR_TRY(start_writer());
     if (roles_.aggregates) MR_TRY(start_aggregator());
@@ -85,6 +85,10 @@ class Process::Impl {
   }
 
  private:
+  Result<std::unique_ptr<store::ObjectStore>> open_store(const store::Location& location) {
+    return store::open_store(location, store::Access::read_write, metrics_);
+  }
+
   Result<void> open_journal() {
     if (!roles_.ingests && !roles_.writes) return {};
     if (config_.journal_kind == JournalKind::embedded) {
@@ -114,7 +118,7 @@ class Process::Impl {
     sql::EngineOptions engine_options = config_.sql;
     engine_options.temporary_directory = scratch_->path() + "/sql";
     MR_TRY_ASSIGN(engine_, sql::Engine::open(engine_options));
-    MR_TRY_ASSIGN(analytics_, store::LocalStore::open(config_.analytics_directory()));
+    MR_TRY_ASSIGN(analytics_, open_store(config_.analytics_location()));
     aggregator_ = std::make_unique<rollup::Aggregator>(
         rollup::AggregatorOptions{.scratch_directory = scratch_->path()}, *lake_, *analytics_,
         *engine_, clock_, metrics_);
@@ -212,8 +216,8 @@ class Process::Impl {
   MetricsRegistry metrics_;
   ingest::Readiness readiness_{{[this] { return unready(); }}};
   std::unique_ptr<journal::Journal> journal_;
-  std::unique_ptr<store::LocalStore> lake_;
-  std::unique_ptr<store::LocalStore> analytics_;
+  std::unique_ptr<store::ObjectStore> lake_;
+  std::unique_ptr<store::ObjectStore> analytics_;
   std::unique_ptr<ScratchFolder> scratch_;
   std::unique_ptr<sql::Engine> engine_;
   std::unique_ptr<writer::Writer> writer_;

@@ -9,10 +9,12 @@
 #include <optional>
 #include <thread>
 
+#include "base/time_text.h"
 #include "base/units.h"
 #include "commands.h"
 #include "lake_query.h"
 #include "signals.h"
+#include "store/location.h"
 
 namespace millrace::apps {
 
@@ -26,29 +28,47 @@ Result<std::unique_ptr<sql::Engine>> open_query_engine(const LakeQueryOptions& o
   return sql::Engine::open(engine_options);
 }
 
-Result<void> query_lake(sql::Engine& engine, const std::string& data_directory,
-                        const std::string& statement, sql::RowSink& sink) {
-  const std::string lake_directory = std::filesystem::absolute(data_directory + "/lake").string();
-  auto lake = store::LocalStore::open_read_only(lake_directory);
-  if (!lake) {
+void add_lake_options(CLI::App& command, ConfigArguments& arguments) {
+  command.add_option("--config", arguments.file,
+                     "YAML file of the pipeline; its data, lake, s3 and cache count");
+  command.add_option("--data", arguments.data_directory, "The data folder (default: data)");
+  command.add_option("--lake", arguments.lake, "The folder or s3://BUCKET/PREFIX of the tables");
+}
+
+Result<void> query_lake(sql::Engine& engine, const ConfigArguments& where,
+                        const query::RecordFilter& filter, const std::string& statement,
+                        sql::RowSink& sink) {
+  AppConfig config;
+  MR_TRY(load_config(where, config));
+  store::Location location = config.lake_location();
+  if (!store::is_s3(location.url)) location.url = std::filesystem::absolute(location.url).string();
+  MetricsRegistry metrics;
+  auto lake = store::open_store(location, store::Access::read_only, metrics);
+  if (!lake && lake.error().code == Errc::not_found) {
     return fail(Errc::not_found,
                 fmt::format("{} has no tables: is --data the folder of a `millrace serve`? ({})",
-                            data_directory, lake.error().message));
+                            config.data_directory, lake.error().message));
   }
-  MR_TRY_ASSIGN(const auto unreadable,
-                query::create_views(engine, **lake, SystemClock(), statement));
-  for (const auto& table : unreadable) {
+  if (!lake) return tl::unexpected(lake.error());
+  MR_TRY_ASSIGN(const query::Views views,
+                query::create_views(engine, **lake, SystemClock(), statement, filter));
+  for (const auto& table : views.unreadable) {
     fmt::print(stderr, "millrace: warning: the table {} is left out: {}\n", table.name,
                table.error.message);
   }
-  MR_TRY(engine.lock_down({lake_directory}));
+  std::vector<std::string> directories;
+  for (const auto& files : views.files) directories.push_back(files->root());
+  MR_TRY(engine.lock_down(directories));
   return engine.query(statement, sink);
 }
 
 namespace {
 
 struct QueryArguments {
-  std::string data_directory = "data";
+  ConfigArguments where;
+  std::string from{};
+  std::string to{};
+  std::string site{};
   std::string format = "table";
   std::string sql;
   std::string memory = "1GiB";
@@ -99,6 +119,26 @@ class QueryWatch {
   std::jthread thread_;  // Joined first.
 };
 
+// A time, or a date for the start of that day.
+Result<std::optional<Timestamp>> parse_bound(const std::string& option, const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  if (const auto day = parse_iso_date(text)) return Timestamp(*day);
+  const auto time = parse_rfc3339(text);
+  if (time) return *time;
+  return fail(Errc::invalid_argument,
+              fmt::format("{}: \"{}\" is neither a time nor a date (want e.g. 2026-11-24T08:00:00Z "
+                          "or 2026-11-24)",
+                          option, text));
+}
+
+Result<query::RecordFilter> filter_of(const QueryArguments& arguments) {
+  query::RecordFilter filter;
+  MR_TRY_ASSIGN(filter.from, parse_bound("--from", arguments.from));
+  MR_TRY_ASSIGN(filter.to, parse_bound("--to", arguments.to));
+  if (!arguments.site.empty()) filter.site = arguments.site;
+  return filter;
+}
+
 int query(const QueryArguments& arguments) {
   const auto format = query::parse_result_format(arguments.format);
   if (!format) return complain("--format: " + format.error().message, exit_usage);
@@ -110,6 +150,8 @@ int query(const QueryArguments& arguments) {
     if (!parsed) return complain("--timeout: " + parsed.error().message, exit_usage);
     timeout = *parsed;
   }
+  const auto filter = filter_of(arguments);
+  if (!filter) return complain(filter.error().message, exit_usage);
   block_stop_signals();
   const auto engine =
       open_query_engine({.memory_bytes_max = *memory, .threads = arguments.threads});
@@ -118,7 +160,7 @@ int query(const QueryArguments& arguments) {
     return std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
   });
   QueryWatch watch(**engine, timeout);
-  const auto done = query_lake(**engine, arguments.data_directory, arguments.sql, *sink);
+  const auto done = query_lake(**engine, arguments.where, *filter, arguments.sql, *sink);
   if (watch.was_stopped()) return exit_interrupted;
   if (watch.was_late()) return complain_late(*timeout);
   if (!done) return complain(done.error().message);
@@ -132,8 +174,11 @@ void add_query_command(CLI::App& program, int& exit_code) {
   auto arguments = std::make_shared<QueryArguments>();
   auto* command = program.add_subcommand("query", "Run SQL over the tables of a data folder");
   command->add_option("SQL", arguments->sql, "One statement of DuckDB's SQL")->required();
-  command->add_option("--data", arguments->data_directory, "The data folder")
-      ->capture_default_str();
+  add_lake_options(*command, arguments->where);
+  command->add_option("--from", arguments->from,
+                      "Records of this time or later only: only files that may have some are read");
+  command->add_option("--to", arguments->to, "Records before this time only");
+  command->add_option("--site", arguments->site, "Records of this site only");
   command->add_option("--format", arguments->format, "table, csv, json or ndjson")
       ->capture_default_str();
   command->add_option("--memory", arguments->memory, "Memory limit; what needs more goes to disk")

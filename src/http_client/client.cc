@@ -13,22 +13,28 @@ namespace millrace::http_client {
 
 namespace {
 
-constexpr std::size_t response_size_bytes_max = 64 * 1024 * 1024;
-
 void set_up_curl_once() {
   static std::once_flag once;
   std::call_once(once, [] { MR_ASSERT(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK); });
 }
 
-std::size_t take_body(char* bytes, std::size_t, std::size_t size_bytes, void* response) {
-  std::string& body = static_cast<ClientResponse*>(response)->body;
-  if (body.size() + size_bytes > response_size_bytes_max) return 0;
+struct Exchange {
+  ClientResponse response;
+  std::uint64_t response_bytes_max = 0;
+  bool is_too_large = false;
+};
+
+std::size_t take_body(char* bytes, std::size_t, std::size_t size_bytes, void* user_data) {
+  auto& exchange = *static_cast<Exchange*>(user_data);
+  std::string& body = exchange.response.body;
+  exchange.is_too_large = body.size() + size_bytes > exchange.response_bytes_max;
+  if (exchange.is_too_large) return 0;
   body.append(bytes, size_bytes);
   return size_bytes;
 }
 
-std::size_t take_header(char* bytes, std::size_t, std::size_t size_bytes, void* response) {
-  Headers& headers = static_cast<ClientResponse*>(response)->headers;
+std::size_t take_header(char* bytes, std::size_t, std::size_t size_bytes, void* user_data) {
+  Headers& headers = static_cast<Exchange*>(user_data)->response.headers;
   const std::string_view line(bytes, size_bytes);
   // A new status line: what came before was an interim answer such as 100 Continue.
   if (line.starts_with("HTTP/")) headers.clear();
@@ -59,65 +65,114 @@ std::string_view ClientResponse::header(std::string_view name) const {
 
 struct Client::Impl {
   CURL* curl = nullptr;
-  std::chrono::milliseconds timeout;
+  ClientOptions options;
 
-  Result<ClientResponse> perform(const std::string& url, const Headers& headers) {
-    ClientResponse response;
+  Result<ClientResponse> perform(const ClientRequest& request) {
+    Exchange exchange{.response = {}, .response_bytes_max = options.response_bytes_max};
+    curl_easy_reset(curl);  // Keeps the connection.
+    set_method(request);
     curl_slist* lines = nullptr;
-    for (const auto& [name, value] : headers) {
+    for (const auto& [name, value] : request.headers) {
       lines = curl_slist_append(lines, fmt::format("{}: {}", name, value).c_str());
     }
     // Without this a large body would wait a second for a 100 Continue that proxies may swallow.
-    lines = curl_slist_append(lines, "Expect:");
+    // libcurl would sign the line that takes the header away, and not send it.
+    if (request.signature == nullptr) lines = curl_slist_append(lines, "Expect:");
+    sign(request);
     char reason[CURL_ERROR_SIZE] = "";
-    curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
+    curl_easy_setopt(curl, CURLOPT_URL, request.url.c_str());
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, lines);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, reason);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(timeout.count()));
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(options.timeout.count()));
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
+                     static_cast<long>(options.connect_timeout.count()));
+    if (!options.ca_file.empty()) {
+      curl_easy_setopt(curl, CURLOPT_CAINFO, options.ca_file.c_str());
+    }
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &response);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &exchange);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
-    curl_easy_setopt(curl, CURLOPT_HEADERDATA, &response);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, &exchange);
     const CURLcode code = curl_easy_perform(curl);
     curl_slist_free_all(lines);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, nullptr);
-    if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) {
-      return fail(Errc::invalid_argument,
-                  fmt::format("\"{}\" is not a URL (want e.g. http://127.0.0.1:8080)", url));
-    }
     if (code != CURLE_OK) {
-      return fail(Errc::unavailable,
-                  fmt::format("{}: {}", url, *reason ? reason : curl_easy_strerror(code)));
+      const char* text = *reason != '\0' ? reason : curl_easy_strerror(code);
+      return failure(code, exchange, request.url, text);
     }
     long status = 0;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    response.status = static_cast<int>(status);
-    return response;
+    exchange.response.status = static_cast<int>(status);
+    return std::move(exchange.response);
+  }
+
+  void set_method(const ClientRequest& request) {
+    if (request.method == "HEAD") {
+      curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+      return;
+    }
+    if (request.method == "PUT" || request.method == "POST") {
+      curl_easy_setopt(curl, CURLOPT_POST, 1L);
+      // A null pointer would mean that the body comes from elsewhere.
+      curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.body.empty() ? "" : request.body.data());
+      curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
+                       static_cast<curl_off_t>(request.body.size()));
+    }
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request.method.c_str());
+  }
+
+  void sign(const ClientRequest& request) {
+    if (request.signature == nullptr) return;
+    const AwsSignature& signature = *request.signature;
+    curl_easy_setopt(curl, CURLOPT_AWS_SIGV4,
+                     fmt::format("aws:amz:{}:{}", signature.region, signature.service).c_str());
+    curl_easy_setopt(curl, CURLOPT_USERNAME, signature.access_key_id.c_str());
+    curl_easy_setopt(curl, CURLOPT_PASSWORD, signature.secret_access_key.c_str());
+  }
+
+  static Result<ClientResponse> failure(CURLcode code, const Exchange& exchange,
+                                        const std::string& url, const char* text) {
+    switch (code) {
+      case CURLE_URL_MALFORMAT:
+      case CURLE_UNSUPPORTED_PROTOCOL:
+        return fail(Errc::invalid_argument,
+                    fmt::format("\"{}\" is not a URL (want e.g. http://127.0.0.1:8080)", url));
+      case CURLE_PEER_FAILED_VERIFICATION:
+      case CURLE_SSL_CACERT_BADFILE:
+        return fail(Errc::invalid_argument, fmt::format("{}: {}", url, text));
+      default: break;
+    }
+    if (exchange.is_too_large) {
+      return fail(Errc::unavailable, fmt::format("{}: the answer is larger than {} bytes", url,
+                                                 exchange.response_bytes_max));
+    }
+    return fail(Errc::unavailable, fmt::format("{}: {}", url, text));
   }
 };
 
-Client::Client(std::chrono::milliseconds timeout) : impl_(std::make_unique<Impl>()) {
+Client::Client(ClientOptions options) : impl_(std::make_unique<Impl>()) {
   set_up_curl_once();
   impl_->curl = curl_easy_init();
-  impl_->timeout = timeout;
+  impl_->options = std::move(options);
   MR_ASSERT(impl_->curl != nullptr);
 }
 
 Client::~Client() { curl_easy_cleanup(impl_->curl); }
 
+Result<ClientResponse> Client::send(const ClientRequest& request) {
+  return impl_->perform(request);
+}
+
 Result<ClientResponse> Client::get(const std::string& url, const Headers& headers) {
-  curl_easy_setopt(impl_->curl, CURLOPT_HTTPGET, 1L);
-  return impl_->perform(url, headers);
+  return send({.method = "GET", .url = url, .headers = headers});
 }
 
 Result<ClientResponse> Client::post(const std::string& url, const Headers& headers,
                                     std::string_view body) {
-  curl_easy_setopt(impl_->curl, CURLOPT_POST, 1L);
-  curl_easy_setopt(impl_->curl, CURLOPT_POSTFIELDS, body.data());
-  curl_easy_setopt(impl_->curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
-  return impl_->perform(url, headers);
+  return send({.method = "POST", .url = url, .headers = headers, .body = body});
 }
 
 }  // namespace millrace::http_client

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -19,17 +20,47 @@ struct ClientResponse {
   std::string_view header(std::string_view name) const;
 };
 
+// Signs a request as AWS services want it (Signature Version 4, "AWS4-HMAC-SHA256").
+struct AwsSignature {
+  std::string access_key_id;
+  std::string secret_access_key;
+  std::string region;
+  std::string service;  // "s3"
+};
+
+struct ClientRequest {
+  std::string method = "GET";
+  // Percent-encoded. Where it is signed, with its parameters in the order of their names.
+  std::string url;
+  // Of a signed request, all of them are signed.
+  Headers headers;
+  std::string_view body;
+  const AwsSignature* signature = nullptr;  // Null: not signed.
+};
+
+struct ClientOptions {
+  std::chrono::milliseconds timeout{30'000};  // Of one exchange, from the name's lookup on.
+  std::chrono::milliseconds connect_timeout{30'000};
+  std::uint64_t response_bytes_max = 64U << 20;
+  std::string ca_file{};  // Certificates to trust (PEM). Empty: the system's.
+};
+
 // Sends HTTP/1.1 requests over one kept-alive connection. One thread at a time.
 class Client {
  public:
-  explicit Client(std::chrono::milliseconds timeout);
+  explicit Client(ClientOptions options);
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  // Waits for the answer, whatever its status. Errors:
-  //   unavailable       no connection, or no answer in time; the server may have acted.
-  //   invalid_argument  `url` is not one.
+  // Waits for the answer, whatever its status. A request may reach the server twice: a connection
+  // that was cut while it was idle looks like one that was cut after the request.
+  // Errors:
+  //   unavailable       no connection, or no whole answer in time; the server may have acted.
+  //   invalid_argument  the URL is not one, or the server's certificate is not to be trusted.
+  Result<ClientResponse> send(const ClientRequest& request);
+
+  // As send(). Errors: as send().
   Result<ClientResponse> get(const std::string& url, const Headers& headers = {});
   Result<ClientResponse> post(const std::string& url, const Headers& headers,
                               std::string_view body);

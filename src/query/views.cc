@@ -30,16 +30,24 @@ const char* sql_type(ColumnType type) {
   return "VARCHAR";
 }
 
-// The tables are the folders that have a log.
-Result<std::set<std::string>> find_tables(store::ObjectStore& lake) {
-  constexpr std::string_view log_folder = "/_delta_log/";
-  MR_TRY_ASSIGN(const auto objects, lake.list(""));
-  std::set<std::string> names;
-  for (const auto& object : objects) {
-    const auto at = object.key.find(log_folder);
-    if (at != std::string::npos) names.insert(object.key.substr(0, at));
+constexpr std::string_view log_folder = "_delta_log";
+
+// The tables are the folders that have a log, wherever they lie.
+Result<void> find_tables(store::ObjectStore& lake, const std::string& prefix,
+                         std::set<std::string>& names) {
+  // Folders of partitions have no tables in them.
+  const auto may_have_tables = [](const std::string& name) {
+    return name.find('=') == std::string::npos;
+  };
+  MR_TRY_ASSIGN(const auto folders, lake.list_folders(prefix));
+  if (std::find(folders.begin(), folders.end(), log_folder) != folders.end()) {
+    names.insert(prefix.substr(0, prefix.size() - 1));
+    return {};
   }
-  return names;
+  for (const std::string& name : folders) {
+    if (may_have_tables(name)) MR_TRY(find_tables(lake, prefix + name + "/", names));
+  }
+  return {};
 }
 
 struct DataFile {
@@ -135,23 +143,33 @@ bool may_name(std::string_view statement, std::string_view table) {
   return holds(table) || holds("u&");
 }
 
+// The table's live files that the filter wants, on this machine.
+Result<std::unique_ptr<store::LocalFiles>> bring_here(store::ObjectStore& lake,
+                                                      const delta::DeltaTable& table,
+                                                      const std::vector<DataFile>& files) {
+  std::vector<store::ObjectSize> objects;
+  for (const DataFile& data : files) {
+    objects.push_back(
+        {table.root() + '/' + data.file->path, static_cast<std::uint64_t>(data.file->size_bytes)});
+  }
+  auto local = lake.local_files(objects);
+  if (local || local.error().code != Errc::not_found) return local;
+  return fail(Errc::not_found,
+              fmt::format("the table {} has lost a file since version {} was read (if a vacuum ran "
+                          "just now, try again): {}",
+                          table.root(), table.snapshot().version.value(), local.error().message));
+}
+
 Result<std::string> table_select(store::ObjectStore& lake, const Clock& clock,
-                                 const std::string& root, bool has_rows) {
+                                 const std::string& root, const RecordFilter& filter, bool has_rows,
+                                 Views& views) {
   MR_TRY_ASSIGN(const auto table, delta::DeltaTable::open(lake, clock, root));
   const delta::Snapshot& snapshot = table.snapshot();
   const columnar::TableSchema& schema = snapshot.schema;
   std::vector<DataFile> files;
   for (const auto& [path, file] : snapshot.files) {
-    if (!has_rows) break;
-    auto local = lake.local_path(table.root() + '/' + path);
-    if (!local && local.error().code == Errc::not_found) {
-      return fail(Errc::not_found,
-                  fmt::format("the table {} has lost a file since version {} was read: {} (if a "
-                              "vacuum ran just now, try again)",
-                              table.root(), snapshot.version.value(), path));
-    }
-    if (!local) return tl::unexpected(local.error());
-    files.push_back({*std::move(local), &file});
+    if (has_rows && (filter.is_empty() || may_hold(file, schema, filter)))
+      files.push_back({"", &file});
   }
   std::string names;
   std::string typed;
@@ -165,32 +183,41 @@ Result<std::string> table_select(store::ObjectStore& lake, const Clock& clock,
   // column that no file has yet is null.
   std::string none = fmt::format("SELECT {} WHERE false", typed);
   if (files.empty()) return none;
+  MR_TRY_ASSIGN(auto local, bring_here(lake, table, files));
+  for (DataFile& data : files)
+    data.local_path = local->path_of(table.root() + '/' + data.file->path);
+  views.files.push_back(std::move(local));
   const bool is_by_path = std::all_of(files.begin(), files.end(), [&](const DataFile& data) {
     return has_values_in_path(schema, data);
   });
-  return fmt::format("SELECT {} FROM ({}\nUNION ALL BY NAME {})", names, none,
-                     is_by_path ? select_by_path(schema, files) : select_by_log(schema, files));
+  return fmt::format("SELECT {} FROM ({}\nUNION ALL BY NAME {}) WHERE {}", names, none,
+                     is_by_path ? select_by_path(schema, files) : select_by_log(schema, files),
+                     sql_condition(schema, filter));
 }
 
 }  // namespace
 
-Result<std::vector<UnreadableTable>> create_views(sql::Engine& engine, store::ObjectStore& lake,
-                                                  const Clock& clock, std::string_view statement) {
+Result<Views> create_views(sql::Engine& engine, store::ObjectStore& lake, const Clock& clock,
+                           std::string_view statement, const RecordFilter& filter) {
   // A view reads the files' footers when it is made and again in each query.
   MR_TRY(engine.execute("SET parquet_metadata_cache = true"));
-  MR_TRY_ASSIGN(const auto names, find_tables(lake));
-  std::vector<UnreadableTable> unreadable;
+  std::set<std::string> names;
+  MR_TRY(find_tables(lake, "", names));
+  Views views;
   for (const std::string& name : names) {
-    const auto select = table_select(lake, clock, name, may_name(statement, name));
+    const auto select = table_select(lake, clock, name, filter, may_name(statement, name), views);
+    if (!select && select.error().code == Errc::exhausted) {
+      return fail(Errc::exhausted, fmt::format("{}: {}", name, select.error().message));
+    }
     if (!select) {
-      unreadable.push_back({name, select.error()});
+      views.unreadable.push_back({name, select.error()});
       continue;
     }
     const auto created = engine.execute(
         fmt::format("CREATE OR REPLACE VIEW {} AS {}", sql::quote_identifier(name), *select));
-    if (!created) unreadable.push_back({name, created.error()});
+    if (!created) views.unreadable.push_back({name, created.error()});
   }
-  return unreadable;
+  return views;
 }
 
 }  // namespace millrace::query

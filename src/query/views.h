@@ -1,11 +1,13 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "query/record_filter.h"
 #include "sql/engine.h"
 #include "store/object_store.h"
 
@@ -17,13 +19,21 @@ struct UnreadableTable {
   Error error;
 };
 
-// Makes every Delta table of `lake` a view of its name in `engine`, as of now, for `statement` to
-// be run next. Cost follows what that names: a table that its text does not hold has its columns
-// and no rows. Files are read again when the statement runs: the store must keep them until then.
-// Returns the tables that cannot be read, by the errors of DeltaTable::open() and of the engine, or
-// not_found where a file is gone. Errors: those of the store's list(); unavailable after
-// Engine::interrupt().
-Result<std::vector<UnreadableTable>> create_views(sql::Engine& engine, store::ObjectStore& lake,
-                                                  const Clock& clock, std::string_view statement);
+struct Views {
+  // What the views read, on this machine. They must live until the last statement is done.
+  std::vector<std::unique_ptr<store::LocalFiles>> files;
+  std::vector<UnreadableTable> unreadable;
+};
+
+// Makes every Delta table of `lake` a view of its name in `engine`, as of now, with the records
+// that `filter` wants, for `statement` to be run next. Cost follows what that names and wants: a
+// table that its text does not hold has its columns and no rows, and a file that cannot hold
+// such records is not opened, nor brought here.
+// Tables that cannot be read are left out, by the errors of DeltaTable::open() and of the engine,
+// or not_found where a file is gone.
+// Errors: those of listing the lake; exhausted where it is remote and more is needed than the cache
+// holds; unavailable after Engine::interrupt().
+Result<Views> create_views(sql::Engine& engine, store::ObjectStore& lake, const Clock& clock,
+                           std::string_view statement, const RecordFilter& filter = {});
 
 }  // namespace millrace::query

@@ -52,9 +52,9 @@ class ViewsTest : public testing::Test {
   // The rows as "a|b|\n".
   std::string query(const std::string& sql) {
     auto engine = *sql::Engine::open({});
-    const auto unreadable = create_views(*engine, *lake_, clock_, sql);
-    EXPECT_TRUE(unreadable) << unreadable.error().message;
-    if (!unreadable->empty()) return unreadable->front().error.message;
+    const auto views = create_views(*engine, *lake_, clock_, sql, filter_);
+    EXPECT_TRUE(views) << views.error().message;
+    if (!views->unreadable.empty()) return views->unreadable.front().error.message;
     EXPECT_TRUE(engine->lock_down({lake_directory_}));
     const auto rows = engine->rows(sql);
     if (!rows) return rows.error().message;
@@ -71,6 +71,7 @@ class ViewsTest : public testing::Test {
     lake_ = *store::LocalStore::open(lake_directory_);
   }
 
+  RecordFilter filter_;
   TempDirectory temporary_;
   ManualClock clock_{*parse_rfc3339("2026-02-01T00:00:00Z")};
   std::unique_ptr<sql::Engine> writer_ = *sql::Engine::open({});
@@ -158,8 +159,75 @@ TEST_F(ViewsTest, SayWhichFileIsGone) {
   add("logs", "date=2026-01-02/1.parquet", {{"date", "2026-01-02"}}, one_row);
   std::filesystem::remove(local_path("logs", "date=2026-01-02/1.parquet"));
   EXPECT_EQ(query("SELECT * FROM logs"),
-            "the table logs has lost a file since version 1 was read: date=2026-01-02/1.parquet "
-            "(if a vacuum ran just now, try again)");
+            fmt::format("the table logs has lost a file since version 1 was read (if a vacuum ran "
+                        "just now, try again): reading {}: No such file or directory",
+                        local_path("logs", "date=2026-01-02/1.parquet")));
+}
+
+// The table's own name for its time is "timestamp" here, as the filter knows it.
+class FilteredViewsTest : public ViewsTest {
+ protected:
+  FilteredViewsTest() {
+    const columnar::TableSchema schema{.columns = {{"timestamp", ColumnType::timestamp, true},
+                                                   {"site", ColumnType::string, true},
+                                                   {"date", ColumnType::date, false}},
+                                       .partition_columns = {"date"}};
+    EXPECT_TRUE(delta::DeltaTable::open_or_create(*lake_, clock_, "logs", schema));
+    put("2026-01-02T10:00:00Z", "a");
+    put("2026-01-02T23:59:59.999999Z", "b");
+    put("2026-01-03T00:00:00Z", "a");
+  }
+
+  void put(const std::string& time, const std::string& site) {
+    const std::string date = time.substr(0, 10);
+    const std::string rounded = time.substr(0, 19) + (time.size() > 20 ? ".999Z" : ".000Z");
+    const std::string path = fmt::format("date={}/{}.parquet", date, ++count_);
+    const std::string local = local_path("logs", path);
+    std::filesystem::create_directories(std::filesystem::path(local).parent_path());
+    EXPECT_TRUE(writer_->execute(fmt::format(
+        "COPY (SELECT TIMESTAMPTZ '{}' AS timestamp, '{}' AS site) TO {} (FORMAT parquet)", time,
+        site, sql::quote_text(local))));
+    auto opened = *delta::DeltaTable::open(*lake_, clock_, "logs");
+    EXPECT_TRUE(opened.commit(
+        {.operation = "WRITE",
+         .adds = {{.path = path,
+                   .partition_values = {{"date", date}},
+                   .stats_json = fmt::format(R"({{"minValues":{{"timestamp":"{0}","site":"{1}"}},)"
+                                             R"("maxValues":{{"timestamp":"{0}","site":"{1}"}}}})",
+                                             rounded, site)}},
+         .removes = {},
+         .progress = {}}));
+  }
+
+  // The rows of the filter, and how many files were opened for them.
+  std::pair<std::string, std::size_t> filtered(const char* from, const char* to, const char* site) {
+    filter_ = {};
+    if (from != nullptr) filter_.from = *parse_rfc3339(from);
+    if (to != nullptr) filter_.to = *parse_rfc3339(to);
+    if (site != nullptr) filter_.site = site;
+    const auto table = *delta::DeltaTable::open(*lake_, clock_, "logs");
+    std::size_t files = 0;
+    for (const auto& [path, file] : table.snapshot().files) {
+      files += may_hold(file, table.snapshot().schema, filter_) ? 1 : 0;
+    }
+    return {query("SELECT count(*), min(site), max(site) FROM logs"), files};
+  }
+
+ private:
+  int count_ = 0;
+};
+
+TEST_F(FilteredViewsTest, HoldTheRecordsAskedForFromTheFilesThatMayHaveThem) {
+  using Found = std::pair<std::string, std::size_t>;
+  EXPECT_EQ(filtered(nullptr, nullptr, nullptr), Found("3|a|b|\n", 3));
+  EXPECT_EQ(filtered("2026-01-03T00:00:00Z", nullptr, nullptr), Found("1|a|a|\n", 1));
+  EXPECT_EQ(filtered(nullptr, "2026-01-03T00:00:00Z", nullptr), Found("2|a|b|\n", 2));
+  EXPECT_EQ(filtered("2026-01-02T10:00:00.000001Z", nullptr, nullptr).first, "2|a|b|\n");
+  // Its statistics say .999, since the protocol has milliseconds only.
+  EXPECT_EQ(filtered("2026-01-02T23:59:59.999500Z", "2026-01-03T00:00:00Z", nullptr),
+            Found("1|b|b|\n", 1));
+  EXPECT_EQ(filtered(nullptr, nullptr, "b"), Found("1|b|b|\n", 1));
+  EXPECT_EQ(filtered("2026-01-03T00:00:00Z", nullptr, "b"), Found("0|NULL|NULL|\n", 0));
 }
 
 }  // namespace

@@ -70,4 +70,16 @@ Result<Hour> parse_hour(const std::string& text) {
   return std::chrono::floor<std::chrono::hours>(time);
 }
 
+Result<TableFiles> open_files(store::ObjectStore& store, const std::string& root,
+                              std::span<const store::ObjectSize> files) {
+  std::vector<store::ObjectSize> objects;
+  for (const auto& [path, size_bytes] : files) {
+    objects.push_back({fmt::format("{}/{}", root, path), size_bytes});
+  }
+  TableFiles opened;
+  MR_TRY_ASSIGN(opened.files, store.local_files(objects));
+  for (const auto& object : objects) opened.paths.push_back(opened.files->path_of(object.key));
+  return opened;
+}
+
 }  // namespace millrace::rollup

@@ -1,14 +1,17 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "delta/delta_table.h"
+#include "store/object_store.h"
 
 namespace millrace::rollup {
 
@@ -42,5 +45,15 @@ std::string partition_date(const std::map<std::string, std::optional<std::string
 std::string date_of(Hour hour);
 std::string to_text(Hour hour);  // "2026-01-02T03:00:00.000000Z"
 Result<Hour> parse_hour(const std::string& text);
+
+// Files of one table on this machine, for the engine.
+struct TableFiles {
+  std::unique_ptr<store::LocalFiles> files;  // The paths hold as long as this is kept.
+  std::vector<std::string> paths;
+};
+
+// `files` are named by their paths in the table at `root`. Errors: those of local_files().
+Result<TableFiles> open_files(store::ObjectStore& store, const std::string& root,
+                              std::span<const store::ObjectSize> files);
 
 }  // namespace millrace::rollup

@@ -26,6 +26,9 @@ constexpr std::string_view retention_operation = "RETENTION";
 // that it touches: files that are kept for long would be most of what is stored.
 constexpr std::chrono::hours removed_file_retention(1);
 
+// How much of the source is read at a time.
+constexpr std::uint64_t group_bytes_max = 1ULL << 30;
+
 // Removes a local file at the end, whatever happens until then.
 class ScratchFile {
  public:
@@ -42,6 +45,16 @@ class ScratchFile {
  private:
   const std::string path_;
 };
+
+store::ObjectSize size_of(const delta::AddFile& file) {
+  return {file.path, static_cast<std::uint64_t>(file.size_bytes)};
+}
+
+std::vector<store::ObjectSize> all_files(const delta::DeltaTable& table) {
+  std::vector<store::ObjectSize> files;
+  for (const auto& [path, file] : table.snapshot().files) files.push_back(size_of(file));
+  return files;
+}
 
 std::string hour_literal(Hour hour) {
   return fmt::format("TIMESTAMPTZ {}", sql::quote_text(to_text(hour)));
@@ -144,7 +157,7 @@ Result<std::size_t> RollupTable::fold(delta::DeltaTable& source) {
                               "this {}: run `millrace aggregate --rebuild {}`",
                               definition_->name, *other, source.root(), definition_->name));
     }
-    for (const auto& [path, file] : source.snapshot().files) changes.added_paths.push_back(path);
+    changes.added = all_files(source);
     return commit(source, changes, false);
   }
   if (*start == source.snapshot().version.value()) return 0;
@@ -162,7 +175,7 @@ Result<std::size_t> RollupTable::fold(delta::DeltaTable& source) {
 Result<std::size_t> RollupTable::rebuild(delta::DeltaTable& source) {
   MR_TRY(refresh());
   SourceChanges all;
-  for (const auto& [path, file] : source.snapshot().files) all.added_paths.push_back(path);
+  all.added = all_files(source);
   if (const auto start = covered(source)) {
     // What was taken out since then leaves no file behind that says so.
     auto since = changes_since(source, delta::Version(*start));
@@ -196,12 +209,12 @@ Result<SourceChanges> RollupTable::changes_since(delta::DeltaTable& source,
   }
   for (const delta::AddFile* file : adds) {
     if (!changes.recomputed_dates.contains(partition_date(file->partition_values))) {
-      changes.added_paths.push_back(file->path);
+      changes.added.push_back(size_of(*file));
     }
   }
   for (const auto& [path, file] : source.snapshot().files) {
     if (changes.recomputed_dates.contains(partition_date(file.partition_values))) {
-      changes.added_paths.push_back(path);
+      changes.added.push_back(size_of(file));
     }
   }
   return changes;
@@ -209,8 +222,7 @@ Result<SourceChanges> RollupTable::changes_since(delta::DeltaTable& source,
 
 Result<std::size_t> RollupTable::commit(delta::DeltaTable& source, const SourceChanges& changes,
                                         bool is_rebuild) {
-  MR_TRY_ASSIGN(const auto sources, local_paths(source.root(), changes.added_paths));
-  MR_TRY(sum_up(sources));
+  MR_TRY(sum_up(source.root(), changes.added));
   MR_TRY_ASSIGN(const Hours touched, hours_in("sums"));
   MR_TRY_ASSIGN(const auto replaced, replaced_files(touched, changes.recomputed_dates));
 
@@ -218,15 +230,17 @@ Result<std::size_t> RollupTable::commit(delta::DeltaTable& source, const SourceC
                        .adds = {},
                        .removes = {},
                        .progress = progress_to(source)};
-  std::vector<std::string> kept;
+  std::vector<store::ObjectSize> kept;
   for (const delta::AddFile* file : replaced) {
     commit.removes.push_back({file->path, file->partition_values, file->size_bytes, true});
     const bool is_recomputed =
         changes.recomputed_dates.contains(partition_date(file->partition_values));
-    if (!is_recomputed) kept.push_back(file->path);
+    if (!is_recomputed) kept.push_back(size_of(*file));
   }
-  MR_TRY_ASSIGN(const auto kept_paths, local_paths(table_.root(), kept));
-  MR_TRY(merge_with(kept_paths, is_rebuild));
+  {
+    MR_TRY_ASSIGN(const TableFiles kept_files, open_files(*lake_, table_.root(), kept));
+    MR_TRY(merge_with(kept_files.paths, is_rebuild));
+  }
   MR_TRY_ASSIGN(const Hours merged, hours_in("merged"));
   for (const Hour hour : merged) {
     MR_TRY_ASSIGN(commit.adds.emplace_back(), write_hour(hour));
@@ -236,7 +250,7 @@ Result<std::size_t> RollupTable::commit(delta::DeltaTable& source, const SourceC
   crash_point("rollup.before_commit");
   MR_TRY(table_.commit(commit));
   crash_point("rollup.after_commit");
-  return changes.added_paths.size();
+  return changes.added.size();
 }
 
 // The files that hold a touched hour or lie in a date that is made anew. Where another engine has
@@ -272,16 +286,17 @@ Result<std::vector<const delta::AddFile*>> RollupTable::replaced_files(
   return replaced;
 }
 
-// Groups the source files' records into the temporary table `sums`. A file that lacks a column, as
-// other engines may leave one out, has nulls in it.
-Result<void> RollupTable::sum_up(const std::vector<std::string>& paths) {
+// Groups the source files' records into the temporary table `sums`, some files at a time: of a
+// remote store, all of them might be more than there is room for. A key then has several rows. A
+// file that lacks a column, as other engines may leave one out, has nulls in it.
+Result<void> RollupTable::sum_up(const std::string& source_root,
+                                 const std::vector<store::ObjectSize>& files) {
   const std::string dimension = sql::quote_identifier(definition_->dimension);
   const char* type = definition_->type == columnar::ColumnType::int32 ? "INTEGER" : "VARCHAR";
   MR_TRY(engine_->execute(fmt::format(
       "CREATE OR REPLACE TEMP TABLE sums (hour TIMESTAMPTZ, site VARCHAR, {} {}, requests BIGINT, "
       "errors BIGINT, bytes BIGINT)",
       dimension, type)));
-  if (paths.empty()) return {};
   // The columns of no row, for those that no file has.
   std::string columns =
       "CAST(NULL AS TIMESTAMPTZ) AS \"timestamp\", CAST(NULL AS VARCHAR) AS site, "
@@ -289,13 +304,24 @@ Result<void> RollupTable::sum_up(const std::vector<std::string>& paths) {
   if (definition_->dimension != "status") {
     columns += fmt::format(", CAST(NULL AS {}) AS {}", type, dimension);
   }
-  return engine_->execute(fmt::format(
-      "INSERT INTO sums SELECT date_trunc('hour', \"timestamp\"), site, {0}, count(*), "
-      "count(*) FILTER (status >= 500), {3} "
-      "FROM (SELECT {1} WHERE false UNION ALL BY NAME "
-      "SELECT * FROM read_parquet({2}, hive_partitioning = false, union_by_name = true)) "
-      "GROUP BY ALL",
-      dimension, columns, sql::quote_list(paths), saturated_sum("bytes")));
+  for (std::size_t begin = 0; begin < files.size();) {
+    std::uint64_t group_bytes = files[begin].size_bytes;
+    std::size_t end = begin + 1;
+    while (end < files.size() && group_bytes + files[end].size_bytes <= group_bytes_max) {
+      group_bytes += files[end++].size_bytes;
+    }
+    MR_TRY_ASSIGN(const TableFiles group,
+                  open_files(*lake_, source_root, std::span(files).subspan(begin, end - begin)));
+    MR_TRY(engine_->execute(fmt::format(
+        "INSERT INTO sums SELECT date_trunc('hour', \"timestamp\"), site, {0}, count(*), "
+        "count(*) FILTER (status >= 500), {3} "
+        "FROM (SELECT {1} WHERE false UNION ALL BY NAME "
+        "SELECT * FROM read_parquet({2}, hive_partitioning = false, union_by_name = true)) "
+        "GROUP BY ALL",
+        dimension, columns, sql::quote_list(group.paths), saturated_sum("bytes"))));
+    begin = end;
+  }
+  return {};
 }
 
 Result<Hours> RollupTable::hours_in(const std::string& temporary_table) {
@@ -347,16 +373,6 @@ Result<delta::AddFile> RollupTable::write_hour(Hour hour) {
   MR_TRY_ASSIGN(file.size_bytes,
                 copy_to_store(local.path(), *lake_, table_.root() + '/' + file.path));
   return file;
-}
-
-Result<std::vector<std::string>> RollupTable::local_paths(const std::string& root,
-                                                          const std::vector<std::string>& paths) {
-  std::vector<std::string> result;
-  for (const std::string& path : paths) {
-    MR_TRY_ASSIGN(std::string local, lake_->local_path(fmt::format("{}/{}", root, path)));
-    result.push_back(std::move(local));
-  }
-  return result;
 }
 
 }  // namespace millrace::rollup

@@ -18,7 +18,7 @@ namespace millrace::rollup {
 
 // What a run reads of the source table.
 struct SourceChanges {
-  std::vector<std::string> added_paths;  // To be folded in.
+  std::vector<store::ObjectSize> added;  // Files to be folded in, by their paths in the table.
   // Days whose sums are made anew, from all of their live files: records were taken out of them.
   std::set<std::string> recomputed_dates;
 };
@@ -63,15 +63,13 @@ class RollupTable {
   Result<SourceChanges> changes_since(delta::DeltaTable& source, delta::Version covered) const;
   Result<std::size_t> commit(delta::DeltaTable& source, const SourceChanges& changes,
                              bool is_rebuild);
-  Result<void> sum_up(const std::vector<std::string>& local_paths);
+  Result<void> sum_up(const std::string& source_root, const std::vector<store::ObjectSize>& files);
   Result<Hours> hours_in(const std::string& temporary_table);
   std::vector<delta::Progress> progress_to(const delta::DeltaTable& source) const;
   Result<std::vector<const delta::AddFile*>> replaced_files(
       const Hours& touched, const std::set<std::string>& recomputed_dates) const;
   Result<void> merge_with(const std::vector<std::string>& local_paths, bool is_rebuild);
   Result<delta::AddFile> write_hour(Hour hour);
-  Result<std::vector<std::string>> local_paths(const std::string& root,
-                                               const std::vector<std::string>& paths);
 
   const RollupDefinition* definition_;
   store::ObjectStore* lake_;

@@ -161,18 +161,16 @@ Result<void> Summaries::add_changed_hours(RollupTable& rollup, std::int64_t deri
   return {};
 }
 
-// What reads the rows of one hour; empty: no file has any.
-Result<std::string> Summaries::select_hour(const RollupTable& rollup, Hour hour) {
-  std::vector<std::string> paths;
+// The files that may have rows of one hour.
+Result<TableFiles> Summaries::open_hour(const RollupTable& rollup, Hour hour) {
+  std::vector<store::ObjectSize> files;
   for (const delta::AddFile* file : files_of(rollup.table().snapshot(), {date_of(hour)})) {
     MR_TRY_ASSIGN(const HourSpan span, hours_of(*file));
-    if (!span.contains(hour)) continue;
-    MR_TRY_ASSIGN(paths.emplace_back(), lake_.local_path(rollup.table().root() + '/' + file->path));
+    if (span.contains(hour)) {
+      files.push_back({file->path, static_cast<std::uint64_t>(file->size_bytes)});
+    }
   }
-  if (paths.empty()) return std::string();
-  return fmt::format(
-      "(SELECT * FROM read_parquet({}, hive_partitioning = false) WHERE hour = TIMESTAMPTZ {})",
-      sql::quote_list(paths), sql::quote_text(to_text(hour)));
+  return open_files(lake_, rollup.table().root(), files);
 }
 
 Result<void> Summaries::write_summary(Hour hour, std::vector<RollupTable>& rollups) {
@@ -180,8 +178,11 @@ Result<void> Summaries::write_summary(Hour hour, std::vector<RollupTable>& rollu
   bool has_totals = false;
   for (RollupTable& rollup : rollups) {
     const RollupDefinition& definition = rollup.definition();
-    MR_TRY_ASSIGN(const std::string from, select_hour(rollup, hour));
-    if (from.empty()) continue;
+    MR_TRY_ASSIGN(const TableFiles opened, open_hour(rollup, hour));
+    if (opened.paths.empty()) continue;
+    const std::string from = fmt::format(
+        "(SELECT * FROM read_parquet({}, hive_partitioning = false) WHERE hour = TIMESTAMPTZ {})",
+        sql::quote_list(opened.paths), sql::quote_text(to_text(hour)));
     for (const Names& names : summary_names) {
       if (names.dimension != definition.dimension) continue;
       MR_TRY_ASSIGN(

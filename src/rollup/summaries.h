@@ -35,7 +35,7 @@ class Summaries {
   Result<std::map<std::string, Derived>> read_state();
   Result<void> add_changed_hours(RollupTable& rollup, std::int64_t derived, Hours& hours);
   Result<void> write_summary(Hour hour, std::vector<RollupTable>& rollups);
-  Result<std::string> select_hour(const RollupTable& rollup, Hour hour);
+  Result<TableFiles> open_hour(const RollupTable& rollup, Hour hour);
 
   store::ObjectStore& lake_;
   store::ObjectStore& analytics_;

@@ -127,7 +127,7 @@ class Shipper::Impl {
  private:
   // What one sender needs for itself.
   struct Connection {
-    explicit Connection(std::chrono::milliseconds timeout) : client(timeout) {}
+    explicit Connection(std::chrono::milliseconds timeout) : client({.timeout = timeout}) {}
     http_client::Client client;
     std::minstd_rand random{std::random_device{}()};
   };

@@ -14,6 +14,7 @@
 
 #include "base/posix_file.h"
 #include "base/random_id.h"
+#include "store/object_key.h"
 
 namespace millrace::store {
 
@@ -21,7 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view temporary_directory = ".tmp";
 constexpr auto temporary_age_max = std::chrono::hours(1);
 
 std::string directory_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
@@ -99,22 +99,13 @@ Timestamp modified_of(const struct stat& status) {
                    std::chrono::microseconds(status.st_mtim.tv_nsec / 1000));
 }
 
-void remove_old_temporary_files(const std::string& directory) {
-  std::error_code ignored;
-  const auto now = fs::file_time_type::clock::now();
-  for (const auto& entry : fs::directory_iterator(directory, ignored)) {
-    const auto modified = entry.last_write_time(ignored);
-    if (!ignored && now - modified > temporary_age_max) fs::remove(entry.path(), ignored);
-  }
-}
-
 }  // namespace
 
 Result<std::unique_ptr<LocalStore>> LocalStore::open(std::string root) {
   const std::string temporary = fmt::format("{}/{}", root, temporary_directory);
   MR_TRY(create_directories(temporary));
-  remove_old_temporary_files(temporary);
   std::unique_ptr<LocalStore> store(new LocalStore(std::move(root)));
+  MR_TRY(store->remove_unfinished(SystemClock().now() - temporary_age_max));
   MR_TRY(TemporaryFile::create(store->root_));
   return store;
 }
@@ -128,17 +119,7 @@ Result<std::unique_ptr<LocalStore>> LocalStore::open_read_only(std::string root)
 }
 
 Result<std::string> LocalStore::path_of(std::string_view key) const {
-  bool valid = !key.empty();
-  for (std::size_t begin = 0; valid && begin <= key.size();) {
-    const std::size_t end = std::min(key.find('/', begin), key.size());
-    const std::string_view segment = key.substr(begin, end - begin);
-    valid = !segment.empty() && segment != "." && segment != ".." &&
-            segment != temporary_directory && segment.find('\0') == std::string_view::npos;
-    begin = end + 1;
-  }
-  if (!valid) {
-    return fail(Errc::invalid_argument, fmt::format("\"{}\" is not the key of an object", key));
-  }
+  MR_TRY(check_key(key));
   return fmt::format("{}/{}", root_, key);
 }
 
@@ -254,10 +235,46 @@ Result<void> LocalStore::make_durable(std::string_view prefix) {
   return sync_directory(path);
 }
 
-Result<std::string> LocalStore::local_path(std::string_view key) {
-  MR_TRY_ASSIGN(std::string path, path_of(key));
-  MR_TRY(head(key));
-  return path;
+Result<std::vector<std::string>> LocalStore::list_folders(std::string_view prefix) {
+  std::vector<std::string> names;
+  std::error_code error;
+  const std::string directory = fmt::format("{}/{}", root_, prefix);
+  auto walk = fs::directory_iterator(directory, error);
+  for (; !error && walk != fs::directory_iterator(); walk.increment(error)) {
+    std::string name = walk->path().filename().string();
+    if (name != temporary_directory && walk->is_directory(error)) names.push_back(std::move(name));
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    return fail(Errc::unavailable, fmt::format("listing {}: {}", directory, error.message()));
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Result<std::unique_ptr<LocalFiles>> LocalStore::local_files(
+    const std::vector<ObjectSize>& objects) {
+  class InPlace final : public LocalFiles {
+   public:
+    explicit InPlace(std::string root) : root_(std::move(root)) {}
+    const std::string& root() const override { return root_; }
+
+   private:
+    const std::string root_;
+  };
+  for (const ObjectSize& object : objects) MR_TRY(head(object.key));
+  return std::make_unique<InPlace>(root_);
+}
+
+Result<std::size_t> LocalStore::remove_unfinished(Timestamp until) {
+  std::size_t count = 0;
+  std::error_code error;
+  for (const auto& entry :
+       fs::directory_iterator(root_ + "/" + std::string(temporary_directory), error)) {
+    struct stat status{};
+    if (::stat(entry.path().c_str(), &status) != 0 || modified_of(status) >= until) continue;
+    if (::unlink(entry.path().c_str()) == 0) ++count;
+  }
+  return count;
 }
 
 }  // namespace millrace::store

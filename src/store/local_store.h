@@ -34,7 +34,9 @@ class LocalStore final : public ObjectStore {
                                        std::string_view start_after = {}) override;
   Result<void> remove(std::string_view key) override;
   Result<void> make_durable(std::string_view prefix) override;
-  Result<std::string> local_path(std::string_view key) override;
+  Result<std::vector<std::string>> list_folders(std::string_view prefix) override;
+  Result<std::unique_ptr<LocalFiles>> local_files(const std::vector<ObjectSize>& objects) override;
+  Result<std::size_t> remove_unfinished(Timestamp until) override;
 
  private:
   explicit LocalStore(std::string root) : root_(std::move(root)) {}

@@ -17,6 +17,23 @@ struct ObjectInfo {
   Timestamp modified;
 };
 
+// An object that is known to be there, as a table's log knows its files.
+struct ObjectSize {
+  std::string key;
+  std::uint64_t size_bytes = 0;
+};
+
+// Objects as files of this machine, which stay as they are as long as this lives.
+class LocalFiles {
+ public:
+  virtual ~LocalFiles() = default;
+
+  // The directory that they are in.
+  virtual const std::string& root() const = 0;
+
+  std::string path_of(std::string_view key) const { return root() + '/' + std::string(key); }
+};
+
 // Writes one object piece by piece. The object appears under its key, whole and durable, when
 // finish() returns; a writer destroyed before that leaves nothing visible. One thread.
 class ObjectWriter {
@@ -26,7 +43,8 @@ class ObjectWriter {
   // Errors: exhausted (disk full), unavailable. After an error only destruction is left.
   virtual Result<void> write(std::string_view bytes) = 0;
 
-  // Errors: already_exists (nothing written), exhausted, unavailable (perhaps visible).
+  // Where the key exists: already_exists (nothing written), or, on S3, it is replaced.
+  // Errors: already_exists, exhausted, unavailable (perhaps visible).
   virtual Result<void> finish() = 0;
 };
 
@@ -66,6 +84,10 @@ class ObjectStore {
   virtual Result<std::vector<ObjectInfo>> list(std::string_view prefix,
                                                std::string_view start_after = {}) = 0;
 
+  // The names directly below `prefix` (empty, or ending with a slash) that have objects below them,
+  // sorted. Errors: unavailable.
+  virtual Result<std::vector<std::string>> list_folders(std::string_view prefix) = 0;
+
   // Repeating is safe: a key that is not there is a success. Errors: unavailable.
   virtual Result<void> remove(std::string_view key) = 0;
 
@@ -73,9 +95,16 @@ class ObjectStore {
   // has written and not yet synced. Nothing to do on S3. Errors: unavailable.
   virtual Result<void> make_durable(std::string_view prefix) = 0;
 
-  // A file of this machine that holds the object's bytes, for engines that read files: the object
-  // itself, or a cached copy. Errors: not_found, unavailable.
-  virtual Result<std::string> local_path(std::string_view key) = 0;
+  // Files of this machine that hold the objects' bytes, for engines that read files: the objects
+  // themselves, or cached copies. They must have been made by create().
+  // Errors: not_found; exhausted (more than the cache may hold: the message has both sizes);
+  // unavailable.
+  virtual Result<std::unique_ptr<LocalFiles>> local_files(
+      const std::vector<ObjectSize>& objects) = 0;
+
+  // Deletes what writers have left unfinished before `until`, and returns how many there were.
+  // Errors: unavailable.
+  virtual Result<std::size_t> remove_unfinished(Timestamp until) = 0;
 };
 
 }  // namespace millrace::store

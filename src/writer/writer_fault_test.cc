@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "store/testing/faulty_store.h"
+#include "store/testing/forwarding_store.h"
 #include "writer/testing/writer_world.h"
 
 // What the tables hold after store calls fail in every place: each record and each reject once.
@@ -132,41 +133,17 @@ TEST_F(WriterFaultTest, AnotherWriterTakesOverInTheMiddleOfAFailure) {
 }
 
 TEST_F(WriterFaultTest, ReadsNothingMoreWhileTheStoreFailsAndRecoversByItself) {
-  class BrokenStore final : public store::ObjectStore {
+  class BrokenStore final : public store::ForwardingStore {
    public:
-    explicit BrokenStore(store::ObjectStore& inner) : inner_(inner) {}
+    using store::ForwardingStore::ForwardingStore;
     bool is_full = false;
     int creates = 0;
 
-    Result<void> put(std::string_view key, std::string_view bytes) override {
-      return inner_.put(key, bytes);
-    }
-    Result<void> put_if_absent(std::string_view key, std::string_view bytes) override {
-      return inner_.put_if_absent(key, bytes);
-    }
     Result<std::unique_ptr<store::ObjectWriter>> create(std::string_view key) override {
       ++creates;
       if (is_full) return fail(Errc::exhausted, "disk full");
-      return inner_.create(key);
+      return ForwardingStore::create(key);
     }
-    Result<std::string> get(std::string_view key) override { return inner_.get(key); }
-    Result<std::string> get_range(std::string_view key, std::uint64_t offset_bytes,
-                                  std::uint64_t size_bytes) override {
-      return inner_.get_range(key, offset_bytes, size_bytes);
-    }
-    Result<store::ObjectInfo> head(std::string_view key) override { return inner_.head(key); }
-    Result<std::vector<store::ObjectInfo>> list(std::string_view prefix,
-                                                std::string_view start_after) override {
-      return inner_.list(prefix, start_after);
-    }
-    Result<void> remove(std::string_view key) override { return inner_.remove(key); }
-    Result<void> make_durable(std::string_view prefix) override {
-      return inner_.make_durable(prefix);
-    }
-    Result<std::string> local_path(std::string_view key) override { return inner_.local_path(key); }
-
-   private:
-    store::ObjectStore& inner_;
   };
 
   WriterWorld world;

@@ -1,6 +1,5 @@
 """A real Kafka broker, started and stopped as tools/infra.sh does it for developers."""
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -9,6 +8,7 @@ from pathlib import Path
 from confluent_kafka.admin import (
     AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic)
 
+from harness.ports import free_ports
 from harness.process import ROOT
 from harness.waiting import wait_until
 
@@ -97,18 +97,3 @@ class Broker:
     def settings(self):
         return {"journal.kind": "kafka", "journal.kafka.brokers": [self.address],
                 "journal.kafka.topic": self.topic}
-
-
-def free_ports(count):
-    """The first of `count` neighbouring ports that nobody listens on now. At random: those of another
-    test's broker are free while it is down."""
-    for _ in range(1000):
-        first = random.randrange(20000, 30000 - count)
-        try:
-            for port in range(first, first + count):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-            return first
-        except OSError:
-            continue
-    raise AssertionError("no free ports")

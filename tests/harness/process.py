@@ -8,18 +8,25 @@ import threading
 from pathlib import Path
 
 from harness.http import exchange
+from harness.lake import LocalLake, nested
 from harness.waiting import HANG_SECONDS, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("MILLRACE_BINARY", ROOT / "build/bin/millrace"))
+
+# Where the tables of all tests are; conftest.py sets it.
+LAKE = LocalLake()
 
 ADDRESS = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\]):(\d+)")
 
 
 def run(*arguments, stdin=None, environment=None, check=True, cwd=None):
     """Runs one command to its end. `check`: it must exit 0."""
+    arguments = list(map(str, arguments))
+    if "--data" in arguments and "--config" not in arguments:
+        arguments += LAKE.arguments(arguments[arguments.index("--data") + 1])
     done = subprocess.run(
-        [str(BINARY), *map(str, arguments)], input=stdin, capture_output=True, cwd=cwd,
+        [str(BINARY), *arguments], input=stdin, capture_output=True, cwd=cwd,
         env={**os.environ, **(environment or {})}, timeout=HANG_SECONDS,
         text=not isinstance(stdin, bytes))
     if check:
@@ -31,18 +38,6 @@ def query(data_dir, sql):
     """The rows of a query, by `millrace query`, as dictionaries."""
     done = run("query", "--data", data_dir, "--format", "ndjson", sql)
     return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def nested(settings):
-    """{"a.b": 1} -> {"a": {"b": 1}}"""
-    tree = {}
-    for path, value in settings.items():
-        node = tree
-        *sections, name = path.split(".")
-        for section in sections:
-            node = node.setdefault(section, {})
-        node[name] = value
-    return tree
 
 
 class Millrace:
@@ -70,11 +65,19 @@ class Millrace:
 
     def configure(self, settings):
         """Writes the configuration for the next start. JSON is YAML."""
+        settings = {**LAKE.settings(self.data_dir), **settings}
         self.config_path.write_text(json.dumps(nested(settings), indent=2) + "\n")
 
     @property
     def lake(self):
+        """The tables, as they are now."""
+        LAKE.bring_here(self.data_dir)
         return self.data_dir / "lake"
+
+    @property
+    def analytics(self):
+        LAKE.bring_here(self.data_dir)
+        return self.data_dir / "analytics"
 
     @property
     def access_logs(self):

@@ -22,7 +22,7 @@ def assert_sums_are_exact(server, rows):
         actual = {key: (row["requests"], row["errors"], row["bytes"])
                   for key, row in zip(keys, kept)}
         assert actual == sums_by(rows, dimension), rollup
-    assert_summaries_are_exact(server.data_dir / "analytics", rows)
+    assert_summaries_are_exact(server.analytics, rows)
 
 
 def sums_by(rows, dimension):

@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "store/object_store.h"
+#include "store/testing/forwarding_store.h"
 
 namespace millrace::store {
 
@@ -18,10 +18,10 @@ enum class Fault { before_effect, after_effect };
 // (the request was lost) or with its whole effect (the answer was lost), and every call after it
 // works. Of a write that took effect without an answer, nobody knows whether it is durable.
 // `inner` must outlive this and its writers. Thread-safe where `inner` is.
-class FaultyStore final : public ObjectStore {
+class FaultyStore final : public ForwardingStore {
  public:
   FaultyStore(ObjectStore& inner, int fail_at_call, Fault fault)
-      : inner_(inner), fail_at_call_(fail_at_call), fault_(fault) {}
+      : ForwardingStore(inner), inner_(inner), fail_at_call_(fail_at_call), fault_(fault) {}
 
   Result<void> put(std::string_view key, std::string_view bytes) override {
     return faulted<void>([&] { return inner_.put(key, bytes); }, key);
@@ -59,7 +59,6 @@ class FaultyStore final : public ObjectStore {
       return inner_.make_durable(prefix);
     });
   }
-  Result<std::string> local_path(std::string_view key) override { return inner_.local_path(key); }
 
   int call_count() const { return call_count_; }
 

@@ -11,7 +11,7 @@
 
 namespace millrace::store {
 
-// Objects in memory. Thread-safe. Has no local_path(): that is `unavailable`.
+// Objects in memory. Thread-safe. Has no local_files(): that is `unavailable`.
 class MemoryStore final : public ObjectStore {
  public:
   Result<void> put(std::string_view key, std::string_view bytes) override {
@@ -67,9 +67,23 @@ class MemoryStore final : public ObjectStore {
 
   Result<void> make_durable(std::string_view) override { return {}; }
 
-  Result<std::string> local_path(std::string_view key) override {
-    return fail(Errc::unavailable, std::string(key) + " is in memory");
+  Result<std::vector<std::string>> list_folders(std::string_view prefix) override {
+    MR_TRY_ASSIGN(const auto objects, list(prefix));
+    std::vector<std::string> names;
+    for (const auto& object : objects) {
+      const auto end = object.key.find('/', prefix.size());
+      if (end == std::string::npos) continue;
+      std::string name = object.key.substr(prefix.size(), end - prefix.size());
+      if (names.empty() || names.back() != name) names.push_back(std::move(name));
+    }
+    return names;
   }
+
+  Result<std::unique_ptr<LocalFiles>> local_files(const std::vector<ObjectSize>&) override {
+    return fail(Errc::unavailable, "the objects are in memory");
+  }
+
+  Result<std::size_t> remove_unfinished(Timestamp) override { return 0; }
 
  private:
   class Writer final : public ObjectWriter {
