@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-.PHONY: help dependencies build run infra-up infra-down test test-all unit asan tsan e2e lint tidy format clean
+.PHONY: help dependencies build run infra-up infra-down test test-all unit asan tsan e2e test-s3 lint tidy format clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ infra-up: dependencies ## Start a Kafka broker on localhost:19092, with the topi
 infra-down: ## Stop it (CLEAN=1 removes its data too)
 	@tools/infra.sh down
 
-test: ## The gate: lint, clang-tidy, release build, unit tests, ASan+UBSan, end to end
+test: ## The gate: lint, clang-tidy, release build, unit tests, ASan+UBSan, end to end, on S3
 	@tools/test.sh gate
 
 test-all: ## The gate, then TSan and the long crash and chaos runs
@@ -39,6 +39,9 @@ tsan: dependencies ## Unit tests under TSan
 
 e2e: build ## End-to-end tests with real processes
 	@tools/test.sh e2e
+
+test-s3: build ## The end-to-end tests with their tables on two real S3 servers
+	@tools/test.sh s3
 
 lint: dependencies ## Formatting and house rules
 	@tools/lint.sh

@@ -4,6 +4,8 @@ import re
 
 from prometheus_client.parser import text_string_to_metric_families
 
+import pytest
+
 from harness.process import ROOT
 from harness.waiting import wait_until
 
@@ -18,6 +20,7 @@ def families(server):
             for family in text_string_to_metric_families(server.metrics_text())}
 
 
+@pytest.mark.local
 def test_each_metric_is_documented_and_each_documented_one_is_there(start):
     server = start()
     server.post([{"ts": 1767323045, "path": "/a"}, {"path": "/no-time"}])

@@ -82,6 +82,7 @@ def test_the_formats_have_the_same_rows(data_dir):
     assert "(9 rows)" in table and "NULL" in table and "日本" in table
 
 
+@pytest.mark.local
 def test_a_copied_folder_answers_the_same(data_dir, tmp_path):
     copy = tmp_path / "elsewhere"
     # The tables are enough; the journal and the lock of the folder are not needed.
@@ -92,6 +93,7 @@ def test_a_copied_folder_answers_the_same(data_dir, tmp_path):
     assert len(answers) == 1 and len(answers.pop().splitlines()) > 9
 
 
+@pytest.mark.local
 def test_a_query_changes_nothing_in_the_folder(data_dir):
     def listing():
         return sorted((str(path), path.stat().st_mtime_ns) for path in data_dir.rglob("*"))
@@ -137,6 +139,7 @@ FORBIDDEN = {
 
 
 @pytest.mark.parametrize("case", FORBIDDEN)
+@pytest.mark.local
 def test_a_query_may_read_the_tables_only(data_dir, tmp_path, case):
     copy = tmp_path / "copy"
     shutil.copytree(data_dir, copy)
@@ -158,6 +161,7 @@ def test_errors_of_a_query_say_what_is_wrong(data_dir, sql, word):
     assert done.stderr.startswith("millrace: ") and word in done.stderr
 
 
+@pytest.mark.local
 def test_a_folder_without_tables_is_named(tmp_path):
     done = run("query", "--data", tmp_path / "none", "SELECT 1", check=False)
     assert done.returncode == 1 and str(tmp_path / "none") in done.stderr
@@ -169,6 +173,7 @@ def test_an_unknown_format_is_an_error_of_usage(data_dir):
     assert done.returncode == 2 and "ndjson" in done.stderr
 
 
+@pytest.mark.local
 def test_a_reader_that_goes_away_is_no_crash(data_dir):
     done = subprocess.run(f"'{BINARY}' query --data '{data_dir}' --format csv "
                           "'SELECT * FROM range(3000000)' | head -n 2", shell=True,
@@ -176,6 +181,7 @@ def test_a_reader_that_goes_away_is_no_crash(data_dir):
     assert done.stdout == b"range\r\n0\r\n" and b"unexpected" not in done.stderr
 
 
+@pytest.mark.local
 def test_a_damaged_table_is_left_out_with_a_warning(start):
     server = start()
     server.post([{"ts": 1767323045, "path": "/a"}])
@@ -187,6 +193,7 @@ def test_a_damaged_table_is_left_out_with_a_warning(start):
     assert "warning: the table rollup_by_path is left out" in done.stderr and last.name in done.stderr
 
 
+@pytest.mark.local
 def test_a_table_with_a_damaged_file_is_left_out_with_a_warning(start):
     server = start()
     server.post([{"ts": 1767323045, "path": "/a"}])
@@ -201,6 +208,7 @@ def test_a_table_with_a_damaged_file_is_left_out_with_a_warning(start):
     assert "warning: the table access_logs is left out" in done.stderr and file.name in done.stderr
 
 
+@pytest.mark.local
 def test_a_query_opens_the_files_of_its_tables_only(data_dir, tmp_path):
     """Also a catalogue query knows the columns of the others."""
     copy = tmp_path / "copy"

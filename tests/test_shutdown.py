@@ -2,6 +2,8 @@
 import os
 import subprocess
 
+import pytest
+
 from harness.load import LoadClient, assert_each_once
 from harness.process import Millrace, query, run
 from harness.readers import read_everywhere
@@ -90,6 +92,7 @@ def test_a_disk_that_is_full_is_said_and_survived(tmp_path):
         subprocess.run(["umount", "-l", mount], check=True)
 
 
+@pytest.mark.local
 def test_a_read_only_folder_is_refused_with_its_name(tmp_path):
     mount = tmp_path / "fixed"
     mount.mkdir()

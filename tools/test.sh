@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the tests, step by step, with the time that each step took.
-# Usage: tools/test.sh gate|all|unit|asan|tsan|e2e
+# Usage: tools/test.sh gate|all|unit|asan|tsan|e2e|s3
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,8 +29,29 @@ end_to_end() {
   build/venv/bin/python -m pytest tests "$@"
 }
 
+# The end-to-end tests with their tables on a real S3 server.
+on_s3() {
+  local server=$1
+  shift
+  build/venv/bin/python -m pytest --store "$server" "$@"
+}
+
+# All that stores have in common, on two unrelated servers, and what only S3 has.
+parity=(tests/test_formats.py tests/test_retries.py tests/test_crash.py tests/test_query.py tests/test_api.py
+  tests/test_limits.py tests/test_shutdown.py tests/test_kafka.py tests/test_chaos.py)
+
+s3() {
+  tools/build.sh release
+  tools/test_environment.sh
+  build/venv/bin/python -m pytest tests/test_s3.py
+  for server in minio versitygw; do
+    on_s3 "$server" "${parity[@]}"
+  done
+}
+
 case ${1:-} in
   unit) unit ;;
+  s3) s3 ;;
   asan | tsan) sanitized "$1" ;;
   e2e) end_to_end ;;
   gate | all)
@@ -40,15 +61,18 @@ case ${1:-} in
     step "clang-tidy" tools/tidy.sh
     step "ASan+UBSan unit tests" sanitized asan
     step "end to end" end_to_end
+    step "end to end on S3 (MinIO)" on_s3 minio tests/test_formats.py tests/test_retries.py \
+      tests/test_crash.py --kills 14
     if [ "$1" = all ]; then
       step "TSan unit tests" sanitized tsan
       step "long crash run" end_to_end -k crash --kills 400 --seed "${SEED:-$RANDOM}"
+      step "all on two S3 servers" s3
       step "long chaos run" end_to_end -k chaos -s --minutes 60 --seed "${SEED:-$RANDOM}"
     fi
     printf '%s\n' "=== all passed" "${summary[@]}"
     ;;
   *)
-    echo "usage: tools/test.sh gate|all|unit|asan|tsan|e2e" >&2
+    echo "usage: tools/test.sh gate|all|unit|asan|tsan|e2e|s3" >&2
     exit 2
     ;;
 esac

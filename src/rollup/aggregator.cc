@@ -56,6 +56,12 @@ Result<bool> Aggregator::open_source() {
   return true;
 }
 
+bool Aggregator::is_known_to_be_complete() const {
+  constexpr std::chrono::minutes looks_apart(1);
+  return complete_version_ == source_->snapshot().version &&
+         clock_.monotonic_now() - complete_at_ < looks_apart;
+}
+
 bool Aggregator::is_open(const RollupDefinition& definition) const {
   return std::any_of(rollups_.begin(), rollups_.end(), [&](const RollupTable& rollup) {
     return &rollup.definition() == &definition;
@@ -123,7 +129,8 @@ Result<AggregateSummary> Aggregator::run(bool is_rebuild, const std::string& nam
 Result<void> Aggregator::run_all(bool is_rebuild, const std::string& name,
                                  AggregateSummary& summary) {
   MR_TRY_ASSIGN(const bool has_source, open_source());
-  if (!has_source) return {};
+  if (!has_source || (!is_rebuild && is_known_to_be_complete())) return {};
+  complete_version_.reset();
   Result<void> outcome = open_rollups();
   const bool has_all = outcome.has_value();
   for (RollupTable& rollup : rollups_) {
@@ -138,6 +145,10 @@ Result<void> Aggregator::run_all(bool is_rebuild, const std::string& name,
   const auto written = summaries_.derive(rollups_);
   if (written) summary.summaries_written = *written;
   if (!written && outcome) outcome = tl::unexpected(written.error());
+  if (outcome) {
+    complete_version_ = source_->snapshot().version;
+    complete_at_ = clock_.monotonic_now();
+  }
   return outcome;
 }
 

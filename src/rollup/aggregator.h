@@ -1,7 +1,9 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,10 +38,10 @@ class Aggregator {
   Aggregator(AggregatorOptions options, store::ObjectStore& lake, store::ObjectStore& analytics,
              sql::Engine& engine, const Clock& clock, MetricsRegistry& metrics);
 
-  // Folds in all that is new. A lake without a source table has nothing new. Whatever is wrong with
-  // one rollup, the others are folded all the same.
-  // Errors: the first of them. invalid_argument, corrupt: the operator has to act. Others: try
-  // again later.
+  // Folds in all that is new. A lake without a source table has nothing new. Where the source has
+  // not changed since, the rollups are not looked at for a minute: on S3, looking costs money.
+  // Whatever is wrong with one rollup, the others are folded all the same. Errors: the first of
+  // them. invalid_argument, corrupt: the operator has to act. Others: try again later.
   Result<AggregateSummary> run_once();
 
   // Makes one rollup's sums anew, or those of all where `name` is empty.
@@ -50,6 +52,7 @@ class Aggregator {
  private:
   bool is_open(const RollupDefinition& definition) const;
   Result<bool> open_source();
+  bool is_known_to_be_complete() const;
   Result<void> open_rollups();
   Result<std::size_t> rebuild(RollupTable& rollup);
   Result<std::size_t> fold(RollupTable& rollup);
@@ -70,6 +73,10 @@ class Aggregator {
 
   std::unique_ptr<delta::DeltaTable> source_;
   std::vector<RollupTable> rollups_;
+
+  // The source's version that everything was up to, and when that was seen.
+  std::optional<delta::Version> complete_version_;
+  std::chrono::steady_clock::time_point complete_at_{};
 };
 
 }  // namespace millrace::rollup
