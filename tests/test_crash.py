@@ -13,7 +13,8 @@ STEPS = ["journal.before_write", "journal.after_write", "journal.after_sync",
          "journal.after_rotate", "writer.before_file_finish", "writer.after_file_finish",
          "writer.after_dead_letters_commit", "writer.after_table_commit", "delta.before_commit",
          "delta.after_commit", "delta.after_checkpoint", "rollup.before_commit",
-         "rollup.after_commit", "rollup.after_summary"]
+         "rollup.after_commit", "rollup.after_summary", "maintenance.before_commit",
+         "maintenance.after_commit"]
 
 
 def test_every_acknowledged_record_is_there_once_after_many_kills(tmp_path, pytestconfig):
@@ -21,7 +22,7 @@ def test_every_acknowledged_record_is_there_once_after_many_kills(tmp_path, pyte
     print(f"{kills} kills, seed {seed}")
     choose = random.Random(seed)
     server = Millrace(tmp_path, {"writer.flush_age": "200ms", "writer.flush_idle": "0s",
-                                 "aggregate.interval": "50ms",
+                                 "aggregate.interval": "50ms", "maintain.interval": "100ms",
                                  "journal.segment_size_max": "64KiB"})
     reached = set()
     with LoadClient(lambda: server.url) as client:

@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include <filesystem>
-
 #include "app_config.h"
 #include "base/units.h"
 #include "commands.h"
@@ -24,21 +22,14 @@ struct AggregateArguments {
 
 Result<rollup::AggregateSummary> aggregate(const AggregateArguments& arguments,
                                            const AppConfig& config) {
-  const store::Location lake_location = config.lake_location();
-  if (!store::is_s3(lake_location.url) && !std::filesystem::is_directory(lake_location.url)) {
-    return fail(Errc::not_found,
-                fmt::format("{} has no tables: is --data the folder of a `millrace serve`?",
-                            config.data_directory));
-  }
   const SystemClock clock;
   MetricsRegistry metrics;
   MR_TRY_ASSIGN(const ScratchFolder scratch, ScratchFolder::create(config.scratch_directory()));
   sql::EngineOptions engine_options = config.sql;
   engine_options.temporary_directory = scratch.path() + "/sql";
-  constexpr auto read_write = store::Access::read_write;
-  MR_TRY_ASSIGN(const auto lake, store::open_store(lake_location, read_write, metrics));
+  MR_TRY_ASSIGN(const auto lake, open_lake(config, metrics));
   MR_TRY_ASSIGN(const auto analytics,
-                store::open_store(config.analytics_location(), read_write, metrics));
+                store::open_store(config.analytics_location(), store::Access::read_write, metrics));
   MR_TRY_ASSIGN(const auto engine, sql::Engine::open(engine_options));
   rollup::Aggregator aggregator({.scratch_directory = scratch.path()}, *lake, *analytics, *engine,
                                 clock, metrics);

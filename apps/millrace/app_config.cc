@@ -5,6 +5,7 @@
 
 #include <array>
 #include <charconv>
+#include <filesystem>
 #include <set>
 
 #include "base/units.h"
@@ -19,6 +20,10 @@ using namespace std::chrono_literals;
 constexpr std::uint64_t kib = 1024;
 constexpr std::uint64_t mib = 1024 * kib;
 constexpr std::uint64_t gib = 1024 * mib;
+
+// Writers keep it in mind for twice their own 7 days who has removed which file.
+constexpr milliseconds vacuum_retention_max = 14 * 24h;
+constexpr milliseconds vacuum_retention_min = 24h;
 
 bool is_loopback(const std::string& address) {
   return address == "localhost" || address == "::1" || address.starts_with("127.");
@@ -241,8 +246,27 @@ void add_storage_keys(ConfigKeys& keys, AppConfig& config) {
   keys.add_bool("aggregate.enabled", config.aggregate_enabled, "Keep rollups and summaries.");
   keys.add_duration("aggregate.interval", config.aggregate_interval, {10ms, 24h},
                     "How often the aggregation looks for new versions of the table.");
+  auto& maintenance = config.maintenance;
+  keys.add_bool("maintain.enabled", config.maintenance_enabled,
+                "`serve` maintains its tables by itself; else `millrace maintain` does.");
+  keys.add_duration("maintain.interval", config.maintenance_interval, {100ms, 7 * 24h},
+                    "How often it looks what there is to do.");
+  keys.add_size("maintain.file_size", maintenance.file_size_bytes, {mib, 16 * gib},
+                "Small files are merged into files of about this size.");
+  keys.add_integer("maintain.files_min", maintenance.files_min, {2, 10'000},
+                   "How many small files of a day are awaited before they are merged.");
+  keys.add_duration("maintain.retention", maintenance.record_retention, {0ms, 100 * 365 * 24h},
+                    "Records and dead letters are kept this long, by their days (400d); 0: for "
+                    "good. Rollups and summaries stay.");
+  keys.add_duration("maintain.vacuum_retention", maintenance.removed_file_retention,
+                    {0ms, vacuum_retention_max},
+                    "Removed files are deleted this long after; readers that started before count "
+                    "on it. At least a day.");
+  keys.add_duration("maintain.log_retention", maintenance.log_retention, {1h, 100 * 365 * 24h},
+                    "Versions of the tables that are older cannot be opened again.");
   keys.add_size("sql.memory_max", config.sql.memory_bytes_max, {64 * mib, 1024 * gib},
-                "Memory of the SQL engine; what needs more goes to disk.");
+                "Memory of the SQL engine of the aggregation, and of that of the maintenance; what "
+                "needs more goes to disk.");
   keys.add_integer("sql.threads", config.sql.threads, {1, 256}, "Threads of the SQL engine.");
 }
 
@@ -340,6 +364,22 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
     MR_TRY(keys.set("aggregate.interval", arguments.aggregate_interval));
   }
 
+  if (!arguments.record_retention.empty()) {
+    MR_TRY(keys.set("maintain.retention", arguments.record_retention));
+  }
+  if (!arguments.vacuum_retention.empty()) {
+    MR_TRY(keys.set("maintain.vacuum_retention", arguments.vacuum_retention));
+  }
+  const auto vacuum_retention = config.maintenance.removed_file_retention;
+  if (vacuum_retention < vacuum_retention_min && !arguments.is_forced) {
+    return fail(
+        Errc::invalid_argument,
+        fmt::format("{}: {} is too short: files would go that a writer is about to commit, "
+                    "or a reader has open (want at least {}; where nothing else runs, "
+                    "`millrace maintain --vacuum-retention {} --force`)",
+                    keys.place_of("maintain.vacuum_retention"), format_duration(vacuum_retention),
+                    format_duration(vacuum_retention_min), format_duration(vacuum_retention)));
+  }
   MR_TRY(check_locations(keys, config));
   MR_TRY_ASSIGN(const Endpoint endpoint, parse_endpoint(config.listen));
   if (!is_loopback(endpoint.address) && config.ingest.api_keys.empty() &&
@@ -396,6 +436,17 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
   config.journal.directory = config.journal_directory();
   if (config.flush_idle.count() > 0) config.writer.flush.idle_max = config.flush_idle;
   return {};
+}
+
+Result<std::unique_ptr<store::ObjectStore>> open_lake(const AppConfig& config,
+                                                      MetricsRegistry& metrics) {
+  const store::Location location = config.lake_location();
+  if (!store::is_s3(location.url) && !std::filesystem::is_directory(location.url)) {
+    return fail(Errc::not_found,
+                fmt::format("{} has no tables: is --data the folder of a `millrace serve`?",
+                            config.data_directory));
+  }
+  return store::open_store(location, store::Access::read_write, metrics);
 }
 
 }  // namespace millrace::apps

@@ -12,6 +12,7 @@
 #include "ingest/ingest_service.h"
 #include "journal/embedded_journal.h"
 #include "journal/kafka_options.h"
+#include "maintenance/maintainer.h"
 #include "sql/engine.h"
 #include "store/location.h"
 #include "writer/writer.h"
@@ -37,6 +38,9 @@ struct AppConfig {
   std::chrono::milliseconds future_max{24 * 3'600'000};
   std::chrono::milliseconds aggregate_interval{1'000};
   bool aggregate_enabled = true;
+  bool maintenance_enabled = true;
+  std::chrono::milliseconds maintenance_interval{10 * 60'000};
+  maintenance::MaintenanceOptions maintenance;
   http::ServerOptions http;
   ingest::IngestOptions ingest;
   JournalKind journal_kind = JournalKind::embedded;
@@ -68,11 +72,19 @@ struct ConfigArguments {
   std::string listen;
   std::string admin_listen;
   std::string aggregate_interval;
+  std::string record_retention;
+  std::string vacuum_retention;
+  bool is_forced = false;  // A short vacuum_retention is taken.
 };
 
 // Reads the file, lets the command line win, and checks what no single key can.
 // Errors: invalid_argument, or why the file cannot be read.
 Result<void> load_config(const ConfigArguments& arguments, AppConfig& config);
+
+// The store of tables that must be there already, for reading and writing.
+// Errors: not_found, and those of store::open_store().
+Result<std::unique_ptr<store::ObjectStore>> open_lake(const AppConfig& config,
+                                                      MetricsRegistry& metrics);
 
 // "127.0.0.1:8080", "[::1]:0". Errors: invalid_argument.
 struct Endpoint {

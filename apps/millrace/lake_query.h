@@ -4,8 +4,6 @@
 #include <memory>
 #include <string>
 
-#include <CLI/CLI.hpp>
-
 #include "app_config.h"
 #include "base/result.h"
 #include "query/result_format.h"
@@ -21,9 +19,6 @@ struct LakeQueryOptions {
 
 // An engine without tables.
 Result<std::unique_ptr<sql::Engine>> open_query_engine(const LakeQueryOptions& options);
-
-// Where the tables are: --config, --data and --lake.
-void add_lake_options(CLI::App& command, ConfigArguments& arguments);
 
 // Runs one statement in an engine that has a view for each table of the lake, with the records that
 // `filter` wants, and can read these tables' files, but nothing else. Warns on stderr of tables

@@ -39,6 +39,7 @@ int run(int argc, char** argv) {
   add_ingest_command(program, exit_code);
   add_write_command(program, exit_code);
   add_send_command(program, exit_code);
+  add_maintain_command(program, exit_code);
   add_query_command(program, exit_code);
   add_aggregate_command(program, exit_code);
   add_generate_command(program, exit_code);

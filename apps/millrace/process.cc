@@ -37,11 +37,12 @@ class Process::Impl {
 
   Result<void> start() {
     MR_TRY(open_journal());
-    if (roles_.writes || roles_.aggregates) {
+    if (roles_.writes || roles_.aggregates || roles_.maintains) {
       MR_TRY_ASSIGN(lake_, open_store(config_.lake_location()));
     }
     if (roles_.writes) MR_TRY(start_writer());
     if (roles_.aggregates) MR_TRY(start_aggregator());
+    if (roles_.maintains) MR_TRY(start_maintainer());
     if (roles_.ingests) {
       ingest_ = std::make_unique<ingest::IngestService>(config_.ingest, journal_->appender(),
                                                         clock_, metrics_, readiness_);
@@ -65,9 +66,11 @@ class Process::Impl {
   Result<void> stop() {
     log(LogLevel::info, "stopping");
     readiness_.set_draining();
+    if (maintainer_) maintainer_->stop();
     if (server_) server_->stop(config_.shutdown_grace);
     // No entry comes any more once the journal is closed; the writer reads what is in it.
     if (journal_) journal_->close();
+    if (maintainer_thread_) maintainer_thread_->stop();
     if (writer_thread_) writer_thread_->stop();
     Result<void> drained = drain_writer();
     // Its partitions go to the group's other members at once.
@@ -113,16 +116,35 @@ class Process::Impl {
   }
 
   Result<void> start_aggregator() {
-    MR_TRY_ASSIGN(ScratchFolder scratch, ScratchFolder::create(config_.scratch_directory()));
-    scratch_ = std::make_unique<ScratchFolder>(std::move(scratch));
-    sql::EngineOptions engine_options = config_.sql;
-    engine_options.temporary_directory = scratch_->path() + "/sql";
-    MR_TRY_ASSIGN(engine_, sql::Engine::open(engine_options));
+    MR_TRY(open_engine(scratch_, engine_));
     MR_TRY_ASSIGN(analytics_, open_store(config_.analytics_location()));
     aggregator_ = std::make_unique<rollup::Aggregator>(
         rollup::AggregatorOptions{.scratch_directory = scratch_->path()}, *lake_, *analytics_,
         *engine_, clock_, metrics_);
     aggregator_thread_.emplace("aggregator", [this] { return aggregate(); });
+    return {};
+  }
+
+  Result<void> start_maintainer() {
+    MR_TRY(open_engine(maintenance_scratch_, maintenance_engine_));
+    maintenance::MaintenanceOptions options = config_.maintenance;
+    options.scratch_directory = maintenance_scratch_->path();
+    const auto tell = [](const std::string& line) {
+      log(LogLevel::info, "maintenance: worked on a table", {{"done", line}});
+    };
+    maintainer_ = std::make_unique<maintenance::Maintainer>(options, *lake_, *maintenance_engine_,
+                                                            clock_, metrics_, tell);
+    maintainer_thread_.emplace("maintenance", [this] { return maintain(); });
+    return {};
+  }
+
+  Result<void> open_engine(std::unique_ptr<ScratchFolder>& scratch,
+                           std::unique_ptr<sql::Engine>& engine) {
+    MR_TRY_ASSIGN(ScratchFolder folder, ScratchFolder::create(config_.scratch_directory()));
+    scratch = std::make_unique<ScratchFolder>(std::move(folder));
+    sql::EngineOptions options = config_.sql;
+    options.temporary_directory = scratch->path() + "/sql";
+    MR_TRY_ASSIGN(engine, sql::Engine::open(options));
     return {};
   }
 
@@ -210,6 +232,21 @@ class Process::Impl {
     return std::max(config_.aggregate_interval, rest_for_each_run * took);
   }
 
+  // Whatever is wrong with a table's maintenance, all else goes on.
+  Result<std::chrono::milliseconds> maintain() {
+    std::string failure;
+    try {
+      const auto done = maintainer_->run();
+      if (!done && !maintainer_->is_stopped()) failure = done.error().message;
+    } catch (const std::exception& error) {
+      failure = error.what();
+    }
+    if (failure != std::exchange(maintenance_failure_, failure) && !failure.empty()) {
+      log(LogLevel::warn, "maintenance: a run failed; trying again", {{"reason", failure}});
+    }
+    return config_.maintenance_interval;
+  }
+
   const AppConfig config_;
   const Roles roles_;
   const SystemClock clock_;
@@ -220,9 +257,13 @@ class Process::Impl {
   std::unique_ptr<store::ObjectStore> analytics_;
   std::unique_ptr<ScratchFolder> scratch_;
   std::unique_ptr<sql::Engine> engine_;
+  std::unique_ptr<ScratchFolder> maintenance_scratch_;
+  std::unique_ptr<sql::Engine> maintenance_engine_;
   std::unique_ptr<writer::Writer> writer_;
   std::unique_ptr<rollup::Aggregator> aggregator_;
   std::string aggregate_failure_;  // Of the last run; for its thread.
+  std::unique_ptr<maintenance::Maintainer> maintainer_;
+  std::string maintenance_failure_;  // Likewise.
   std::unique_ptr<ingest::IngestService> ingest_;
   std::unique_ptr<ingest::AdminService> admin_;
   std::string admin_address_;
@@ -230,6 +271,7 @@ class Process::Impl {
   std::unique_ptr<http::Server> admin_server_;
   std::optional<WorkerThread> writer_thread_;
   std::optional<WorkerThread> aggregator_thread_;
+  std::optional<WorkerThread> maintainer_thread_;
 };
 
 Process::Process(AppConfig config, Roles roles)
@@ -255,6 +297,7 @@ int run_process(const ConfigArguments& arguments, Roles roles,
         exit_usage);
   }
   roles.aggregates = roles.aggregates && config.aggregate_enabled;
+  roles.maintains = roles.maintains && config.maintenance_enabled;
   set_up_logging(config.log_format, config.log_level);
   config.http.connections_max = raise_file_limit(config.http.connections_max);
   block_stop_signals();

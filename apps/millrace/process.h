@@ -14,6 +14,7 @@ struct Roles {
   bool ingests = false;
   bool writes = false;
   bool aggregates = false;
+  bool maintains = false;
 };
 
 // A process of the pipeline: its parts are made in the order of the data's way, and stopped in the

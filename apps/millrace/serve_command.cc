@@ -82,8 +82,9 @@ void add_serve_command(CLI::App& program, int& exit_code) {
       "SIGTERM and Ctrl-C stop it: requests under way are answered, and all that was\n"
       "acknowledged is written to the table before it exits 0.");
   command->callback([arguments, &exit_code] {
-    exit_code = run_process(*arguments, {.ingests = true, .writes = true, .aggregates = true},
-                            serve_welcome);
+    exit_code = run_process(
+        *arguments, {.ingests = true, .writes = true, .aggregates = true, .maintains = true},
+        serve_welcome);
   });
 }
 

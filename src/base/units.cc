@@ -108,4 +108,16 @@ std::string format_duration(std::chrono::milliseconds duration) {
   return format_with(static_cast<std::uint64_t>(duration.count()), time_units).value_or("0");
 }
 
+std::string rounded_size(std::uint64_t size_bytes) {
+  if (size_bytes < 1024) return fmt::format("{} B", size_bytes);
+  double size = static_cast<double>(size_bytes);
+  std::string_view unit;
+  for (const std::string_view larger : {"KiB", "MiB", "GiB", "TiB"}) {
+    if (size < 1024) break;
+    size /= 1024;
+    unit = larger;
+  }
+  return size < 10 ? fmt::format("{:.1f} {}", size, unit) : fmt::format("{:.0f} {}", size, unit);
+}
+
 }  // namespace millrace

@@ -18,6 +18,9 @@ namespace millrace {
 Result<std::uint64_t> parse_size(std::string_view text);
 std::string format_size(std::uint64_t size_bytes);
 
+// For people, in three digits or so: "512 B", "4.7 MiB". No parse function reads it.
+std::string rounded_size(std::uint64_t size_bytes);
+
 // "250ms", "5s", "10m", "1h", "7d"; "0" needs no unit.
 // Errors: invalid_argument, as `"5" is not a duration (want e.g. 250ms, 5s, 1h or 7d)`.
 Result<std::chrono::milliseconds> parse_duration(std::string_view text);

@@ -87,5 +87,13 @@ TEST(FormatDuration, TakesTheLargestUnitThatIsExact) {
   EXPECT_EQ(format_duration(24h), "1d");
 }
 
+TEST(RoundedSize, IsForPeople) {
+  EXPECT_EQ(rounded_size(0), "0 B");
+  EXPECT_EQ(rounded_size(1023), "1023 B");
+  EXPECT_EQ(rounded_size(4'965'538), "4.7 MiB");
+  EXPECT_EQ(rounded_size(128ULL << 20), "128 MiB");
+  EXPECT_EQ(rounded_size(5'000ULL << 40), "5000 TiB");
+}
+
 }  // namespace
 }  // namespace millrace

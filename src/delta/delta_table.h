@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,6 +47,10 @@ struct Progress {
   std::int64_t end = 0;
 };
 
+// The operation of a commit that takes out records whose time is over. Whoever sums a table up
+// keeps their sums.
+inline constexpr std::string_view retention_operation = "RETENTION";
+
 struct Commit {
   std::string operation;  // "WRITE", "OPTIMIZE", "DELETE": for commitInfo.
   std::vector<AddFile> adds;
@@ -72,10 +77,17 @@ struct Snapshot {
 
 struct LogEntry;
 
+// What a clean-up has deleted, or in a dry run would have.
+struct RemovedObjects {
+  std::size_t count = 0;
+  std::uint64_t bytes = 0;
+};
+
 struct TableOptions {
   int commit_attempts_max = 50;
-  // A checkpoint is written after every commit whose version is a multiple of this. Failing to
-  // write one costs readers time, and is logged.
+  // A checkpoint is written after every commit whose version is a multiple of this; of large tables
+  // more seldom, since it has a row for each file. Failing to write one costs readers time, and is
+  // logged.
   int checkpoint_interval_versions = 10;
   // How long readers of older versions may count on a file that was removed. A new table says so to
   // other engines too (delta.deletedFileRetentionDuration).
@@ -135,6 +147,20 @@ class DeltaTable {
   // many. Errors: unavailable; a later call goes on.
   Result<std::size_t> delete_removed_files();
 
+  // Deletes the objects below the table's root that are no file of it: those that it has removed,
+  // and those that no commit ever named. Kept are files that were removed or made after `until`,
+  // `kept_paths`, and what has a name (of a folder or its own) that starts with '_' or '.'.
+  // `until` must lie before the start of every flush and every read that is under way.
+  // Errors: those of refresh() and list(), unavailable; a later call goes on.
+  Result<RemovedObjects> vacuum(Timestamp until, const std::set<std::string>& kept_paths,
+                                bool is_dry_run);
+
+  // Deletes the log's entries older than `until` that a checkpoint has taken the place of, as far
+  // as all versions from `keep_from` on can still be read one by one, and checkpoints of more than
+  // a day ago that are not the first to start from. Versions before that cannot be opened any more.
+  // Errors: as vacuum().
+  Result<RemovedObjects> clean_up_log(Timestamp until, Version keep_from, bool is_dry_run);
+
   // The versions after `after` up to the snapshot's, in order.
   // Errors: not_found where the log of one of them has been cleaned up.
   Result<std::vector<VersionChanges>> changes_after(Version after);
@@ -162,7 +188,10 @@ class DeltaTable {
   Result<bool> is_own_entry(Version version, const std::string& commit_id);
   Result<LogEntry> read_entry(Version version) const;
   void apply(const LogEntry& entry, Version version);
+  bool is_checkpoint_due() const;
   void checkpoint_if_due();
+  Result<void> remove_all(const std::vector<store::ObjectInfo>& objects, bool is_dry_run,
+                          RemovedObjects& removed);
   Result<void> write_checkpoint() const;
   std::string log_key(std::string_view name) const;
   std::string entry_key(Version version) const;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -13,34 +12,13 @@
 #include "columnar/checkpoint_file.h"
 #include "delta/delta_table.h"
 #include "delta/log_entry.h"
+#include "delta/log_listing.h"
 #include "delta/path_encoding.h"
 #include "delta/schema_json.h"
 
 namespace millrace::delta {
 
 namespace {
-
-constexpr std::size_t version_digits = 20;
-
-struct LogListing {
-  std::vector<Version> entries;      // Ascending.
-  std::vector<Version> checkpoints;  // Ascending.
-};
-
-LogListing sort_out(const std::vector<store::ObjectInfo>& objects) {
-  LogListing listing;
-  for (const auto& object : objects) {
-    const std::string_view name = std::string_view(object.key).substr(object.key.rfind('/') + 1);
-    if (name.size() < version_digits) continue;
-    std::int64_t number = 0;
-    const auto parsed = std::from_chars(name.data(), name.data() + version_digits, number);
-    if (parsed.ptr != name.data() + version_digits) continue;
-    const std::string_view kind = name.substr(version_digits);
-    if (kind == ".json") listing.entries.emplace_back(number);
-    if (kind == ".checkpoint.parquet") listing.checkpoints.emplace_back(number);
-  }
-  return listing;
-}
 
 std::optional<Version> checkpoint_hint(store::ObjectStore& store, const std::string& key) {
   const auto text = store.get(key);
@@ -92,7 +70,7 @@ Result<void> DeltaTable::catch_up_with_checkpoint() {
   if (!hint || *hint <= snapshot_.version) return {};
   MR_TRY_ASSIGN(const auto objects, store_->list(log_key(""), entry_key(snapshot_.version)));
   const LogListing listing = sort_out(objects);
-  const auto is_newer = [this](Version version) { return version > snapshot_.version; };
+  const auto is_newer = [this](const auto& object) { return object.version > snapshot_.version; };
   if (!std::any_of(listing.entries.begin(), listing.entries.end(), is_newer) &&
       !std::any_of(listing.checkpoints.begin(), listing.checkpoints.end(), is_newer)) {
     return {};
@@ -112,14 +90,14 @@ Result<void> DeltaTable::catch_up_with_checkpoint() {
 Result<bool> DeltaTable::load_from(const std::string& start_after) {
   MR_TRY_ASSIGN(const auto objects, store_->list(log_key(""), start_after));
   LogListing listing = sort_out(objects);
-  while (!listing.checkpoints.empty() && !load_checkpoint(listing.checkpoints.back())) {
+  while (!listing.checkpoints.empty() && !load_checkpoint(listing.checkpoints.back().version)) {
     listing.checkpoints.pop_back();
   }
-  const bool has_first = !listing.entries.empty() && listing.entries.front() == Version(0);
+  const bool has_first = !listing.entries.empty() && listing.entries.front().version == Version(0);
   if (listing.checkpoints.empty() && !has_first && !start_after.empty()) return false;
   if (listing.checkpoints.empty() && listing.entries.empty()) return false;
-  if (!listing.entries.empty()) listed_ = listing.entries.back();
-  for (const Version version : listing.entries) {
+  if (!listing.entries.empty()) listed_ = listing.entries.back().version;
+  for (const auto& [version, info] : listing.entries) {
     if (version <= snapshot_.version) continue;
     if (version != snapshot_.version.next()) break;
     MR_TRY_ASSIGN(const LogEntry entry, read_entry(version));
@@ -177,8 +155,18 @@ Result<DeltaTable::CheckpointState> DeltaTable::read_checkpoint(Version version)
   return state;
 }
 
+// Reading a version costs about as much as reading some hundred files' rows of a checkpoint.
+bool DeltaTable::is_checkpoint_due() const {
+  constexpr std::int64_t files_per_version = 1'000;
+  const std::int64_t by_size =
+      static_cast<std::int64_t>(snapshot_.files.size()) / files_per_version;
+  std::int64_t interval = options_.checkpoint_interval_versions;
+  while (interval < by_size) interval *= 10;
+  return snapshot_.version.value() % interval == 0;
+}
+
 void DeltaTable::checkpoint_if_due() {
-  if (snapshot_.version.value() % options_.checkpoint_interval_versions != 0) return;
+  if (!is_checkpoint_due()) return;
   // Twice as long as readers need a file: so long there is somebody to delete it.
   const Timestamp oldest = clock_->now() - 2 * options_.removed_file_retention;
   std::erase_if(tombstones_, [oldest](const auto& item) { return item.second.removed < oldest; });

@@ -6,9 +6,10 @@
 #include <cctype>
 #include <map>
 #include <optional>
-#include <set>
 
 #include "delta/delta_table.h"
+#include "delta/find_tables.h"
+#include "query/column_sql.h"
 
 namespace millrace::query {
 
@@ -17,38 +18,6 @@ namespace {
 using columnar::Column;
 using columnar::ColumnType;
 using PartitionValues = std::map<std::string, std::optional<std::string>>;
-
-const char* sql_type(ColumnType type) {
-  switch (type) {
-    case ColumnType::string: return "VARCHAR";
-    case ColumnType::int32: return "INTEGER";
-    case ColumnType::int64: return "BIGINT";
-    case ColumnType::timestamp: return "TIMESTAMPTZ";
-    case ColumnType::date: return "DATE";
-    case ColumnType::string_map: return "MAP(VARCHAR, VARCHAR)";
-  }
-  return "VARCHAR";
-}
-
-constexpr std::string_view log_folder = "_delta_log";
-
-// The tables are the folders that have a log, wherever they lie.
-Result<void> find_tables(store::ObjectStore& lake, const std::string& prefix,
-                         std::set<std::string>& names) {
-  // Folders of partitions have no tables in them.
-  const auto may_have_tables = [](const std::string& name) {
-    return name.find('=') == std::string::npos;
-  };
-  MR_TRY_ASSIGN(const auto folders, lake.list_folders(prefix));
-  if (std::find(folders.begin(), folders.end(), log_folder) != folders.end()) {
-    names.insert(prefix.substr(0, prefix.size() - 1));
-    return {};
-  }
-  for (const std::string& name : folders) {
-    if (may_have_tables(name)) MR_TRY(find_tables(lake, prefix + name + "/", names));
-  }
-  return {};
-}
 
 struct DataFile {
   std::string local_path;
@@ -171,17 +140,9 @@ Result<std::string> table_select(store::ObjectStore& lake, const Clock& clock,
     if (has_rows && (filter.is_empty() || may_hold(file, schema, filter)))
       files.push_back({"", &file});
   }
-  std::string names;
-  std::string typed;
-  for (const Column& column : schema.columns) {
-    const std::string name = sql::quote_identifier(column.name);
-    names += (names.empty() ? "" : ", ") + name;
-    typed += fmt::format("{}CAST(NULL AS {}) AS {}", typed.empty() ? "" : ", ",
-                         sql_type(column.type), name);
-  }
   // The columns and types of the log, with no rows: a table without files has them too, and a
   // column that no file has yet is null.
-  std::string none = fmt::format("SELECT {} WHERE false", typed);
+  std::string none = select_none(schema.columns);
   if (files.empty()) return none;
   MR_TRY_ASSIGN(auto local, bring_here(lake, table, files));
   for (DataFile& data : files)
@@ -190,7 +151,8 @@ Result<std::string> table_select(store::ObjectStore& lake, const Clock& clock,
   const bool is_by_path = std::all_of(files.begin(), files.end(), [&](const DataFile& data) {
     return has_values_in_path(schema, data);
   });
-  return fmt::format("SELECT {} FROM ({}\nUNION ALL BY NAME {}) WHERE {}", names, none,
+  return fmt::format("SELECT {} FROM ({}\nUNION ALL BY NAME {}) WHERE {}",
+                     column_list(schema.columns), none,
                      is_by_path ? select_by_path(schema, files) : select_by_log(schema, files),
                      sql_condition(schema, filter));
 }
@@ -201,8 +163,7 @@ Result<Views> create_views(sql::Engine& engine, store::ObjectStore& lake, const 
                            std::string_view statement, const RecordFilter& filter) {
   // A view reads the files' footers when it is made and again in each query.
   MR_TRY(engine.execute("SET parquet_metadata_cache = true"));
-  std::set<std::string> names;
-  MR_TRY(find_tables(lake, "", names));
+  MR_TRY_ASSIGN(const auto names, delta::find_tables(lake));
   Views views;
   for (const std::string& name : names) {
     const auto select = table_select(lake, clock, name, filter, may_name(statement, name), views);

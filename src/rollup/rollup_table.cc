@@ -3,14 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <utility>
 
 #include "base/crash_point.h"
 #include "base/log.h"
 #include "base/random_id.h"
+#include "base/scratch_file.h"
 #include "base/time_text.h"
+#include "store/upload.h"
 
 namespace millrace::rollup {
 
@@ -19,32 +19,12 @@ namespace {
 // The progress of a definition that another has taken over: its sums are not there any more.
 constexpr std::int64_t void_version = -1;
 
-// A commit by retention takes records away that the sums are meant to outlive.
-constexpr std::string_view retention_operation = "RETENTION";
-
 // How long a query may go on reading the files that it started with. Every fold rewrites the hours
 // that it touches: files that are kept for long would be most of what is stored.
 constexpr std::chrono::hours removed_file_retention(1);
 
 // How much of the source is read at a time.
 constexpr std::uint64_t group_bytes_max = 1ULL << 30;
-
-// Removes a local file at the end, whatever happens until then.
-class ScratchFile {
- public:
-  explicit ScratchFile(std::string path) : path_(std::move(path)) {}
-  ~ScratchFile() {
-    std::error_code ignored;
-    std::filesystem::remove(path_, ignored);
-  }
-  ScratchFile(const ScratchFile&) = delete;
-  ScratchFile& operator=(const ScratchFile&) = delete;
-
-  const std::string& path() const { return path_; }
-
- private:
-  const std::string path_;
-};
 
 store::ObjectSize size_of(const delta::AddFile& file) {
   return {file.path, static_cast<std::uint64_t>(file.size_bytes)};
@@ -58,25 +38,6 @@ std::vector<store::ObjectSize> all_files(const delta::DeltaTable& table) {
 
 std::string hour_literal(Hour hour) {
   return fmt::format("TIMESTAMPTZ {}", sql::quote_text(to_text(hour)));
-}
-
-// Brings a local file into the store, piece by piece. Returns its size.
-Result<std::int64_t> copy_to_store(const std::string& local, store::ObjectStore& store,
-                                   const std::string& key) {
-  MR_TRY_ASSIGN(auto object, store.create(key));
-  std::ifstream file(local, std::ios::binary);
-  std::string piece(1 << 20, '\0');
-  std::int64_t size_bytes = 0;
-  while (file) {
-    file.read(piece.data(), static_cast<std::streamsize>(piece.size()));
-    const auto count = file.gcount();
-    if (count > 0)
-      MR_TRY(object->write(std::string_view(piece).substr(0, static_cast<std::size_t>(count))));
-    size_bytes += count;
-  }
-  if (file.bad()) return fail(Errc::unavailable, fmt::format("reading {} failed", local));
-  MR_TRY(object->finish());
-  return size_bytes;
 }
 
 }  // namespace
@@ -198,7 +159,7 @@ Result<SourceChanges> RollupTable::changes_since(delta::DeltaTable& source,
     for (const auto& file : version.adds) {
       if (file.data_change) adds.push_back(&file);
     }
-    if (version.operation == retention_operation) continue;
+    if (version.operation == delta::retention_operation) continue;
     for (const auto& file : version.removes) {
       if (!file.data_change) continue;
       std::string date = partition_date(file.partition_values);
@@ -370,8 +331,9 @@ Result<delta::AddFile> RollupTable::write_hour(Hour hour) {
                       .modified = clock_->now(),
                       .data_change = true,
                       .stats_json = hour_stats(hour, rows)};
-  MR_TRY_ASSIGN(file.size_bytes,
-                copy_to_store(local.path(), *lake_, table_.root() + '/' + file.path));
+  MR_TRY_ASSIGN(const std::uint64_t size_bytes,
+                store::upload_file(local.path(), *lake_, table_.root() + '/' + file.path));
+  file.size_bytes = static_cast<std::int64_t>(size_bytes);
   return file;
 }
 

@@ -217,7 +217,7 @@ Result<std::vector<ObjectSize>> ReadCache::reserve(const std::string& place,
     return fail(Errc::exhausted,
                 fmt::format("{} files of {} are needed at once, and the cache may hold {} "
                             "(cache.size_max): ask for less (--from, --to, --site), or raise it",
-                            objects.size(), format_size(all_bytes), format_size(size_bytes_max_)));
+                            objects.size(), rounded_size(all_bytes), rounded_size(size_bytes_max_)));
   }
   std::vector<ObjectSize> missing;
   std::uint64_t missing_bytes = 0;
@@ -258,8 +258,8 @@ Result<void> ReadCache::make_room(std::uint64_t wanted_bytes) {
   return fail(Errc::exhausted,
               fmt::format("{} more is needed, and of the cache's {} (cache.size_max) {} is in use: "
                           "try again later, or raise it",
-                          format_size(wanted_bytes), format_size(size_bytes_max_),
-                          format_size(usage.bytes)));
+                          rounded_size(wanted_bytes), rounded_size(size_bytes_max_),
+                          rounded_size(usage.bytes)));
 }
 
 std::string ReadCache::copy_path(const std::string& place, const std::string& key) const {

@@ -1,0 +1,139 @@
+"""Maintenance beside everything else: nothing is lost, nothing is counted twice, readers finish."""
+import os
+import threading
+import time
+
+import deltalake
+import pytest
+
+from harness.delta_log import DeltaLog
+from harness.load import LoadClient, assert_each_once
+from harness.process import query, run
+from harness.readers import files_on_disk, read_everywhere
+from harness.sums import assert_sums_are_exact
+from harness.waiting import wait_until
+
+AT = "2026-01-02T03:04:05Z"
+BY_HAND = {"maintain.enabled": False}
+
+
+def wait_for_records(server, count):
+    wait_until("the records are in the table",
+               lambda: server.metric("millrace_writer_records_total") == count, server.log_tail)
+
+
+def write_files(server, count, records=20, at=AT):
+    """That many flushes, a file each."""
+    done = server.metric("millrace_writer_records_total") or 0
+    for number in range(count):
+        done += records
+        assert server.post([{"ts": at, "path": f"/{number}/{i}", "site": f"s{i % 3}", "x": "y" * i}
+                            for i in range(records)]).status == 202
+        wait_for_records(server, done)
+
+
+def test_small_files_become_one_that_every_reader_sees_alike(start):
+    server = start(BY_HAND)
+    write_files(server, 12)
+    wait_until("all is summed up", lambda: server.metric("millrace_aggregate_lag_versions") == 0)
+    before = read_everywhere(server.access_logs)
+    old_version = DeltaLog(server.access_logs).version
+    planned = run("maintain", "--data", server.data_dir, "--dry-run")
+    assert "12 small files" in planned.stderr and "merged 12 into 1" in planned.stdout
+    assert len(DeltaLog(server.access_logs).adds) == 12
+    done = run("maintain", "--data", server.data_dir)
+    assert "access_logs: 12 files" in done.stdout and "merged 12 into 1" in done.stdout
+    table = server.access_logs
+    assert len(DeltaLog(table).adds) == 1
+    key = lambda row: (row["path"], row["received_at"])  # noqa: E731
+    rows = read_everywhere(table)
+    assert sorted(rows, key=key) == sorted(before, key=key)
+    assert [(row["site"], row["timestamp"]) for row in rows] == sorted(
+        (row["site"], row["timestamp"]) for row in rows)
+    old = deltalake.DeltaTable(table, version=old_version).to_pyarrow_table()
+    assert old.num_rows == len(rows), "who started before can go on"
+    assert_sums_are_exact(server, rows)
+    assert "nothing to do" in run("maintain", "--data", server.data_dir, "--table",
+                                  "access_logs").stdout
+    server.stop()
+    assert_sums_are_exact(server, read_everywhere(server.access_logs))
+
+
+def test_under_load_nothing_is_lost_and_nothing_counted_twice(start):
+    server = start({"maintain.interval": "100ms", "maintain.files_min": 2})
+    stopped = threading.Event()
+    failures = []
+
+    def maintain():
+        while not stopped.is_set():
+            done = run("maintain", "--data", server.data_dir, check=False)
+            if done.returncode != 0:
+                failures.append(done.stderr)
+
+    other = threading.Thread(target=maintain)
+    other.start()
+    try:
+        with LoadClient(lambda: server.url) as client:
+            merged = lambda: server.metric("millrace_maintenance_files_written_total")  # noqa: E731
+            wait_until("files were merged many times",
+                       lambda: len(client.acknowledged) > 3000 and merged() > 5, server.log_tail)
+    finally:
+        stopped.set()
+        other.join()
+    server.stop()
+    assert not failures
+    rows = read_everywhere(server.access_logs)
+    assert_each_once(rows, client)
+    assert_sums_are_exact(server, rows)
+
+
+@pytest.mark.local
+def test_what_nobody_needs_is_deleted_once_it_is_old_enough(start):
+    server = start(BY_HAND)
+    write_files(server, 3)
+    server.stop()
+    run("maintain", "--data", server.data_dir)
+    orphan = server.access_logs / "date=2026-01-02/orphan.parquet"
+    orphan.write_bytes(b"PAR1")
+    assert len(files_on_disk(server.access_logs)) == 3 + 1 + 1
+    week = time.time() - 8 * 86400
+    for path in files_on_disk(server.access_logs):
+        os.utime(path, (week, week))
+    # The files that were merged are old, but they were removed a moment ago.
+    done = run("maintain", "--data", server.data_dir)
+    assert "access_logs: 1 file" in done.stdout and "deleted 1 file" in done.stdout
+    assert not orphan.exists() and len(files_on_disk(server.access_logs)) == 4
+    refused = run("maintain", "--data", server.data_dir, "--vacuum-retention", "1s", check=False)
+    assert refused.returncode == 2 and "--force" in refused.stderr
+    run("maintain", "--data", server.data_dir, "--vacuum-retention", "0s", "--force")
+    assert len(files_on_disk(server.access_logs)) == 1
+    assert len(read_everywhere(server.access_logs)) == 60
+
+
+def test_old_records_go_and_their_sums_stay(start):
+    server = start(BY_HAND)
+    today = time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime())
+    write_files(server, 1)
+    write_files(server, 1, at=today)
+    wait_until("all is summed up", lambda: server.metric("millrace_aggregate_lag_versions") == 0)
+    done = run("maintain", "--data", server.data_dir, "--retention", "30d")
+    assert "ended the time of 1" in done.stdout
+    assert {row["timestamp"] for row in read_everywhere(server.access_logs)} == {
+        int(time.mktime(time.strptime(today, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone) * 1_000_000}
+    write_files(server, 1, at=today)
+    server.stop()
+    sums = query(server.data_dir, "SELECT sum(requests)::BIGINT AS n FROM rollup_by_path "
+                                  "WHERE date = '2026-01-02'")
+    assert sums == [{"n": 20}]
+
+
+@pytest.mark.local
+def test_a_damaged_table_does_not_keep_the_others_from_it(start):
+    server = start(BY_HAND)
+    write_files(server, 3)
+    server.stop()
+    entry = max((server.lake / "dead_letters/_delta_log").glob("*.json"))
+    entry.write_text("nonsense\n")
+    done = run("maintain", "--data", server.data_dir, check=False)
+    assert done.returncode == 1 and "dead_letters" in done.stderr
+    assert len(DeltaLog(server.access_logs).adds) == 1
