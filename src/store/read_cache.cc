@@ -214,10 +214,11 @@ Result<std::vector<ObjectSize>> ReadCache::reserve(const std::string& place,
   std::uint64_t all_bytes = 0;
   for (const ObjectSize& object : objects) all_bytes += object.size_bytes;
   if (all_bytes > size_bytes_max_) {
-    return fail(Errc::exhausted,
-                fmt::format("{} files of {} are needed at once, and the cache may hold {} "
-                            "(cache.size_max): ask for less (--from, --to, --site), or raise it",
-                            objects.size(), rounded_size(all_bytes), rounded_size(size_bytes_max_)));
+    return fail(
+        Errc::exhausted,
+        fmt::format("{} files of {} are needed at once, and the cache may hold {} "
+                    "(cache.size_max): ask for less (--from, --to, --site), or raise it",
+                    objects.size(), rounded_size(all_bytes), rounded_size(size_bytes_max_)));
   }
   std::vector<ObjectSize> missing;
   std::uint64_t missing_bytes = 0;
