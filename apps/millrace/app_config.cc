@@ -351,35 +351,45 @@ Result<void> check_locations(const ConfigKeys& keys, const AppConfig& config) {
 
 }  // namespace
 
+namespace {
+
+// The command line wins over the file.
+Result<void> apply(const ConfigArguments& arguments, ConfigKeys& keys) {
+  const std::pair<const char*, const std::string*> given[] = {
+      {"data", &arguments.data_directory},
+      {"lake", &arguments.lake},
+      {"http.listen", &arguments.listen},
+      {"admin.listen", &arguments.admin_listen},
+      {"aggregate.interval", &arguments.aggregate_interval},
+      {"maintain.retention", &arguments.record_retention},
+      {"maintain.vacuum_retention", &arguments.vacuum_retention}};
+  for (const auto& [path, value] : given) {
+    if (!value->empty()) MR_TRY(keys.set(path, *value));
+  }
+  return {};
+}
+
+Result<void> check_vacuum_retention(const ConfigKeys& keys, const AppConfig& config,
+                                    bool is_forced) {
+  const auto retention = config.maintenance.removed_file_retention;
+  if (retention >= vacuum_retention_min || is_forced) return {};
+  return fail(
+      Errc::invalid_argument,
+      fmt::format("{}: {} is too short: files would go that a writer is about to commit, or a "
+                  "reader has open (want at least {}; where nothing else runs, `millrace maintain "
+                  "--vacuum-retention {} --force`)",
+                  keys.place_of("maintain.vacuum_retention"), format_duration(retention),
+                  format_duration(vacuum_retention_min), format_duration(retention)));
+}
+
+}  // namespace
+
 Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
   ConfigKeys keys;
   add_keys(keys, config);
   if (!arguments.file.empty()) MR_TRY(keys.load(arguments.file));
-  if (!arguments.data_directory.empty()) MR_TRY(keys.set("data", arguments.data_directory));
-  if (!arguments.lake.empty()) MR_TRY(keys.set("lake", arguments.lake));
-  if (!arguments.listen.empty()) MR_TRY(keys.set("http.listen", arguments.listen));
-  if (!arguments.admin_listen.empty()) MR_TRY(keys.set("admin.listen", arguments.admin_listen));
-
-  if (!arguments.aggregate_interval.empty()) {
-    MR_TRY(keys.set("aggregate.interval", arguments.aggregate_interval));
-  }
-
-  if (!arguments.record_retention.empty()) {
-    MR_TRY(keys.set("maintain.retention", arguments.record_retention));
-  }
-  if (!arguments.vacuum_retention.empty()) {
-    MR_TRY(keys.set("maintain.vacuum_retention", arguments.vacuum_retention));
-  }
-  const auto vacuum_retention = config.maintenance.removed_file_retention;
-  if (vacuum_retention < vacuum_retention_min && !arguments.is_forced) {
-    return fail(
-        Errc::invalid_argument,
-        fmt::format("{}: {} is too short: files would go that a writer is about to commit, "
-                    "or a reader has open (want at least {}; where nothing else runs, "
-                    "`millrace maintain --vacuum-retention {} --force`)",
-                    keys.place_of("maintain.vacuum_retention"), format_duration(vacuum_retention),
-                    format_duration(vacuum_retention_min), format_duration(vacuum_retention)));
-  }
+  MR_TRY(apply(arguments, keys));
+  MR_TRY(check_vacuum_retention(keys, config, arguments.is_forced));
   MR_TRY(check_locations(keys, config));
   MR_TRY_ASSIGN(const Endpoint endpoint, parse_endpoint(config.listen));
   if (!is_loopback(endpoint.address) && config.ingest.api_keys.empty() &&

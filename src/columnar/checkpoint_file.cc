@@ -18,7 +18,7 @@ namespace {
 using arrow::field;
 using Texts = std::vector<std::string>;
 
-constexpr std::int64_t rows_per_batch = 16 * 1024;
+constexpr std::int64_t rows_per_batch = 8 * 1024;
 
 std::shared_ptr<arrow::DataType> text_map() { return arrow::map(arrow::utf8(), arrow::utf8()); }
 
@@ -113,31 +113,72 @@ class StructAppender {
   int next_ = 0;
 };
 
-// Writes row after row; a batch of rows is all that is held.
-class CheckpointWriter {
- public:
-  explicit CheckpointWriter(store::ObjectWriter& object)
-      : stream_(std::make_shared<ObjectStream>(object)) {}
+}  // namespace
 
-  arrow::Status write(const CheckpointRows& rows) {
+// Writes row after row; a row group is all that is held.
+class CheckpointWriter::Impl {
+ public:
+  explicit Impl(store::ObjectWriter& object)
+      : object_(object), stream_(std::make_shared<ObjectStream>(object)) {}
+
+  arrow::Status begin(const CheckpointHeader& header) {
     const auto schema = checkpoint_schema();
     ARROW_ASSIGN_OR_RAISE(builder_,
                           arrow::RecordBatchBuilder::Make(schema, arrow::default_memory_pool()));
-    const auto properties =
-        parquet::WriterProperties::Builder().compression(parquet::Compression::ZSTD)->build();
+    const auto properties = parquet::WriterProperties::Builder()
+                                .compression(parquet::Compression::ZSTD)
+                                ->max_row_group_length(rows_per_batch)
+                                ->build();
     ARROW_ASSIGN_OR_RAISE(writer_, parquet::arrow::FileWriter::Open(
                                        *schema, arrow::default_memory_pool(), stream_, properties));
-    ARROW_RETURN_NOT_OK(protocol_row(rows));
-    ARROW_RETURN_NOT_OK(metadata_row(rows));
-    for (const auto& [id, version] : rows.transactions) ARROW_RETURN_NOT_OK(txn_row(id, version));
-    for (const auto& file : rows.adds) ARROW_RETURN_NOT_OK(add_row(file));
-    for (const auto& file : rows.removes) ARROW_RETURN_NOT_OK(remove_row(file));
+    ARROW_RETURN_NOT_OK(protocol_row(header));
+    ARROW_RETURN_NOT_OK(metadata_row(header));
+    for (const auto& [id, version] : header.transactions) {
+      ARROW_RETURN_NOT_OK(txn_row(id, version));
+    }
+    return arrow::Status::OK();
+  }
+
+  arrow::Status end() {
     ARROW_RETURN_NOT_OK(flush());
     ARROW_RETURN_NOT_OK(writer_->Close());
     return stream_->Close();
   }
 
-  const std::optional<Error>& object_error() const { return stream_->error(); }
+  // Runs one step of Arrow's, and makes what may come of it ours.
+  template <typename Step>
+  Result<void> guarded(Step step) {
+    try {
+      const arrow::Status status = step();
+      if (status.ok()) return {};
+      if (stream_->error()) return tl::unexpected(*stream_->error());
+      return fail(Errc::exhausted, "encoding a checkpoint: " + status.ToString());
+    } catch (const std::exception& error) {
+      return fail(Errc::exhausted, std::string("encoding a checkpoint: ") + error.what());
+    }
+  }
+
+  arrow::Status add_row(const CheckpointFile& file) {
+    ARROW_ASSIGN_OR_RAISE(auto row, begin_row(add_column));
+    ARROW_RETURN_NOT_OK(row.text(file.path));
+    ARROW_RETURN_NOT_OK(row.map(file.partition_values));
+    ARROW_RETURN_NOT_OK(row.int64(file.size_bytes));
+    ARROW_RETURN_NOT_OK(row.int64(file.time_ms));
+    ARROW_RETURN_NOT_OK(row.boolean(false));
+    return row.text_or_null(file.stats_json);
+  }
+
+  arrow::Status remove_row(const CheckpointFile& file) {
+    ARROW_ASSIGN_OR_RAISE(auto row, begin_row(remove_column));
+    ARROW_RETURN_NOT_OK(row.text(file.path));
+    ARROW_RETURN_NOT_OK(row.int64(file.time_ms));
+    ARROW_RETURN_NOT_OK(row.boolean(false));
+    ARROW_RETURN_NOT_OK(row.boolean(true));
+    ARROW_RETURN_NOT_OK(row.map(file.partition_values));
+    return row.int64(file.size_bytes);
+  }
+
+  store::ObjectWriter& object() { return object_; }
 
  private:
   arrow::Result<StructAppender> begin_row(ActionColumn action) {
@@ -157,23 +198,23 @@ class CheckpointWriter {
     return writer_->WriteRecordBatch(*batch);
   }
 
-  arrow::Status protocol_row(const CheckpointRows& rows) {
+  arrow::Status protocol_row(const CheckpointHeader& header) {
     ARROW_ASSIGN_OR_RAISE(auto row, begin_row(protocol_column));
-    ARROW_RETURN_NOT_OK(row.int32(rows.reader_version));
-    return row.int32(rows.writer_version);
+    ARROW_RETURN_NOT_OK(row.int32(header.reader_version));
+    return row.int32(header.writer_version);
   }
 
-  arrow::Status metadata_row(const CheckpointRows& rows) {
+  arrow::Status metadata_row(const CheckpointHeader& header) {
     ARROW_ASSIGN_OR_RAISE(auto row, begin_row(metadata_column));
-    ARROW_RETURN_NOT_OK(row.text(rows.table_id));
+    ARROW_RETURN_NOT_OK(row.text(header.table_id));
     StructAppender format = row.nested();
     ARROW_RETURN_NOT_OK(format.begin());
     ARROW_RETURN_NOT_OK(format.text("parquet"));
     ARROW_RETURN_NOT_OK(format.map(std::map<std::string, std::string>()));
-    ARROW_RETURN_NOT_OK(row.text(rows.schema_json));
-    ARROW_RETURN_NOT_OK(row.list(rows.partition_columns));
-    ARROW_RETURN_NOT_OK(row.map(rows.configuration));
-    return row.int64(rows.created_ms);
+    ARROW_RETURN_NOT_OK(row.text(header.schema_json));
+    ARROW_RETURN_NOT_OK(row.list(header.partition_columns));
+    ARROW_RETURN_NOT_OK(row.map(header.configuration));
+    return row.int64(header.created_ms);
   }
 
   arrow::Status txn_row(const std::string& id, std::int64_t version) {
@@ -185,31 +226,38 @@ class CheckpointWriter {
         ->AppendNull();
   }
 
-  arrow::Status add_row(const CheckpointRows::File& file) {
-    ARROW_ASSIGN_OR_RAISE(auto row, begin_row(add_column));
-    ARROW_RETURN_NOT_OK(row.text(file.path));
-    ARROW_RETURN_NOT_OK(row.map(file.partition_values));
-    ARROW_RETURN_NOT_OK(row.int64(file.size_bytes));
-    ARROW_RETURN_NOT_OK(row.int64(file.time_ms));
-    ARROW_RETURN_NOT_OK(row.boolean(false));
-    return row.text_or_null(file.stats_json);
-  }
-
-  arrow::Status remove_row(const CheckpointRows::File& file) {
-    ARROW_ASSIGN_OR_RAISE(auto row, begin_row(remove_column));
-    ARROW_RETURN_NOT_OK(row.text(file.path));
-    ARROW_RETURN_NOT_OK(row.int64(file.time_ms));
-    ARROW_RETURN_NOT_OK(row.boolean(false));
-    ARROW_RETURN_NOT_OK(row.boolean(true));
-    ARROW_RETURN_NOT_OK(row.map(file.partition_values));
-    return row.int64(file.size_bytes);
-  }
-
+  store::ObjectWriter& object_;
   std::shared_ptr<ObjectStream> stream_;
   std::unique_ptr<arrow::RecordBatchBuilder> builder_;
   std::unique_ptr<parquet::arrow::FileWriter> writer_;
   std::int64_t row_count_ = 0;
 };
+
+CheckpointWriter::CheckpointWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+CheckpointWriter::CheckpointWriter(CheckpointWriter&&) noexcept = default;
+CheckpointWriter::~CheckpointWriter() = default;
+
+Result<CheckpointWriter> CheckpointWriter::create(const CheckpointHeader& header,
+                                                  store::ObjectWriter& object) {
+  auto impl = std::make_unique<Impl>(object);
+  MR_TRY(impl->guarded([&] { return impl->begin(header); }));
+  return CheckpointWriter(std::move(impl));
+}
+
+Result<void> CheckpointWriter::add(const CheckpointFile& file) {
+  return impl_->guarded([&] { return impl_->add_row(file); });
+}
+
+Result<void> CheckpointWriter::remove(const CheckpointFile& file) {
+  return impl_->guarded([&] { return impl_->remove_row(file); });
+}
+
+Result<void> CheckpointWriter::finish() {
+  MR_TRY(impl_->guarded([this] { return impl_->end(); }));
+  return impl_->object().finish();
+}
+
+namespace {
 
 // The fields of one action's struct, by name; those that are missing read as null.
 class StructReader {
@@ -265,7 +313,8 @@ class StructReader {
   std::shared_ptr<arrow::StructArray> array_;
 };
 
-void take_rows(const arrow::RecordBatch& batch, CheckpointRows& rows) {
+Result<void> take_rows(const arrow::RecordBatch& batch, CheckpointHeader& header,
+                       CheckpointSink& sink) {
   const StructReader txn(batch.GetColumnByName("txn"));
   const StructReader add(batch.GetColumnByName("add"));
   const StructReader remove(batch.GetColumnByName("remove"));
@@ -273,68 +322,65 @@ void take_rows(const arrow::RecordBatch& batch, CheckpointRows& rows) {
   const StructReader protocol(batch.GetColumnByName("protocol"));
   for (std::int64_t row = 0; row < batch.num_rows(); ++row) {
     if (add.has(row)) {
-      rows.adds.push_back({add.text("path", row), add.map("partitionValues", row),
-                           add.integer("size", row), add.integer("modificationTime", row),
-                           add.text("stats", row)});
+      MR_TRY(sink.added({add.text("path", row), add.map("partitionValues", row),
+                         add.integer("size", row), add.integer("modificationTime", row),
+                         add.text("stats", row)}));
     } else if (remove.has(row)) {
-      rows.removes.push_back({remove.text("path", row), remove.map("partitionValues", row),
-                              remove.integer("size", row), remove.integer("deletionTimestamp", row),
-                              ""});
+      MR_TRY(sink.removed({remove.text("path", row), remove.map("partitionValues", row),
+                           remove.integer("size", row), remove.integer("deletionTimestamp", row),
+                           ""}));
     } else if (txn.has(row)) {
-      rows.transactions[txn.text("appId", row)] = txn.integer("version", row);
+      header.transactions[txn.text("appId", row)] = txn.integer("version", row);
     } else if (metadata.has(row)) {
-      rows.table_id = metadata.text("id", row);
-      rows.schema_json = metadata.text("schemaString", row);
-      rows.partition_columns = metadata.texts("partitionColumns", row);
-      rows.created_ms = metadata.integer("createdTime", row);
+      header.table_id = metadata.text("id", row);
+      header.schema_json = metadata.text("schemaString", row);
+      header.partition_columns = metadata.texts("partitionColumns", row);
+      header.created_ms = metadata.integer("createdTime", row);
       for (auto& [key, value] : metadata.map("configuration", row)) {
-        rows.configuration[key] = value.value_or("");
+        header.configuration[key] = value.value_or("");
       }
     } else if (protocol.has(row)) {
-      rows.reader_version = static_cast<int>(protocol.integer("minReaderVersion", row));
-      rows.writer_version = static_cast<int>(protocol.integer("minWriterVersion", row));
+      header.reader_version = static_cast<int>(protocol.integer("minReaderVersion", row));
+      header.writer_version = static_cast<int>(protocol.integer("minWriterVersion", row));
     }
   }
+  return {};
 }
 
-arrow::Result<CheckpointRows> read_rows_of(std::string bytes) {
-  const auto file =
+// `outcome` is what the sink says; the status, what Arrow does.
+arrow::Status read_all(std::string bytes, CheckpointHeader& header, CheckpointSink& sink,
+                       Result<void>& outcome) {
+  const auto source =
       std::make_shared<arrow::io::BufferReader>(arrow::Buffer::FromString(std::move(bytes)));
-  ARROW_ASSIGN_OR_RAISE(const auto reader,
-                        parquet::arrow::OpenFile(file, arrow::default_memory_pool()));
+  parquet::arrow::FileReaderBuilder builder;
+  ARROW_RETURN_NOT_OK(builder.Open(source));
+  parquet::ArrowReaderProperties properties;
+  properties.set_batch_size(rows_per_batch);
+  std::unique_ptr<parquet::arrow::FileReader> reader;
+  ARROW_RETURN_NOT_OK(builder.properties(properties)->Build(&reader));
   ARROW_ASSIGN_OR_RAISE(const auto batches, reader->GetRecordBatchReader());
-  CheckpointRows rows;
-  while (true) {
+  while (outcome) {
     ARROW_ASSIGN_OR_RAISE(const auto batch, batches->Next());
-    if (batch == nullptr) return rows;
-    take_rows(*batch, rows);
+    if (batch == nullptr) break;
+    outcome = take_rows(*batch, header, sink);
   }
+  return arrow::Status::OK();
 }
 
 }  // namespace
 
-Result<void> write_checkpoint_file(const CheckpointRows& rows, store::ObjectWriter& object) {
+Result<CheckpointHeader> read_checkpoint_file(std::string bytes, CheckpointSink& sink) {
+  CheckpointHeader header;
+  Result<void> outcome;
   try {
-    CheckpointWriter writer(object);
-    if (const arrow::Status status = writer.write(rows); !status.ok()) {
-      if (writer.object_error()) return tl::unexpected(*writer.object_error());
-      return fail(Errc::exhausted, "encoding a checkpoint: " + status.ToString());
-    }
-  } catch (const std::exception& error) {
-    return fail(Errc::exhausted, std::string("encoding a checkpoint: ") + error.what());
-  }
-  return object.finish();
-}
-
-Result<CheckpointRows> read_checkpoint_file(std::string bytes) {
-  try {
-    auto rows = read_rows_of(std::move(bytes));
-    if (!rows.ok()) return fail(Errc::corrupt, "reading a checkpoint: " + rows.status().ToString());
-    if (rows->table_id.empty()) return fail(Errc::corrupt, "a checkpoint without metaData");
-    return std::move(*rows);
+    const arrow::Status read = read_all(std::move(bytes), header, sink, outcome);
+    if (!read.ok()) return fail(Errc::corrupt, "reading a checkpoint: " + read.ToString());
   } catch (const std::exception& error) {
     return fail(Errc::corrupt, std::string("reading a checkpoint: ") + error.what());
   }
+  MR_TRY(outcome);
+  if (header.table_id.empty()) return fail(Errc::corrupt, "a checkpoint without metaData");
+  return header;
 }
 
 }  // namespace millrace::columnar

@@ -30,12 +30,16 @@ std::optional<Version> checkpoint_hint(store::ObjectStore& store, const std::str
   return Version(hint["version"].get<std::int64_t>());
 }
 
-columnar::CheckpointRows::File checkpoint_file(
+columnar::CheckpointFile checkpoint_file(
     const std::string& path, const std::map<std::string, std::optional<std::string>>& values,
     std::int64_t size_bytes, Timestamp time, const std::string& stats_json) {
   return {encode_path(path), values, size_bytes,
           std::chrono::floor<std::chrono::milliseconds>(time).time_since_epoch().count(),
           stats_json};
+}
+
+Timestamp time_of(const columnar::CheckpointFile& file) {
+  return Timestamp(std::chrono::milliseconds(file.time_ms));
 }
 
 }  // namespace
@@ -122,36 +126,47 @@ bool DeltaTable::load_checkpoint(Version version) {
 }
 
 Result<DeltaTable::CheckpointState> DeltaTable::read_checkpoint(Version version) const {
+  // Files go from the rows to where they stay: a large table is in memory once.
+  class Sink final : public columnar::CheckpointSink {
+   public:
+    explicit Sink(CheckpointState& state) : state_(state) {}
+    Result<void> added(columnar::CheckpointFile file) override {
+      MR_TRY_ASSIGN(std::string path, decode_path(file.path));
+      AddFile add{.path = path,
+                  .partition_values = std::move(file.partition_values),
+                  .size_bytes = file.size_bytes,
+                  .modified = time_of(file),
+                  .data_change = false,
+                  .stats_json = std::move(file.stats_json)};
+      state_.snapshot.files.emplace(std::move(path), std::move(add));
+      return {};
+    }
+    Result<void> removed(columnar::CheckpointFile file) override {
+      MR_TRY_ASSIGN(std::string path, decode_path(file.path));
+      RemoveFile removed{.path = path,
+                         .partition_values = std::move(file.partition_values),
+                         .size_bytes = file.size_bytes,
+                         .data_change = false,
+                         .removed = time_of(file)};
+      state_.tombstones.emplace(std::move(path), std::move(removed));
+      return {};
+    }
+
+   private:
+    CheckpointState& state_;
+  };
   MR_TRY_ASSIGN(std::string bytes, store_->get(checkpoint_key(version)));
-  MR_TRY_ASSIGN(auto rows, columnar::read_checkpoint_file(std::move(bytes)));
-  MR_TRY(check_protocol({rows.reader_version, rows.writer_version}, checkpoint_key(version)));
   CheckpointState state;
+  Sink sink(state);
+  MR_TRY_ASSIGN(auto header, columnar::read_checkpoint_file(std::move(bytes), sink));
+  MR_TRY(check_protocol({header.reader_version, header.writer_version}, checkpoint_key(version)));
   state.snapshot.version = version;
-  state.snapshot.table_id = std::move(rows.table_id);
-  MR_TRY_ASSIGN(state.snapshot.schema.columns, decode_schema(rows.schema_json));
-  state.snapshot.schema.partition_columns = std::move(rows.partition_columns);
-  state.snapshot.progress = std::move(rows.transactions);
-  state.configuration = std::move(rows.configuration);
-  state.created_ms = rows.created_ms;
-  for (auto& file : rows.adds) {
-    MR_TRY_ASSIGN(std::string path, decode_path(file.path));
-    AddFile add{.path = path,
-                .partition_values = std::move(file.partition_values),
-                .size_bytes = file.size_bytes,
-                .modified = Timestamp(std::chrono::milliseconds(file.time_ms)),
-                .data_change = false,
-                .stats_json = std::move(file.stats_json)};
-    state.snapshot.files.emplace(std::move(path), std::move(add));
-  }
-  for (auto& file : rows.removes) {
-    MR_TRY_ASSIGN(std::string path, decode_path(file.path));
-    RemoveFile removed{.path = path,
-                       .partition_values = std::move(file.partition_values),
-                       .size_bytes = file.size_bytes,
-                       .data_change = false,
-                       .removed = Timestamp(std::chrono::milliseconds(file.time_ms))};
-    state.tombstones.emplace(std::move(path), std::move(removed));
-  }
+  state.snapshot.table_id = std::move(header.table_id);
+  MR_TRY_ASSIGN(state.snapshot.schema.columns, decode_schema(header.schema_json));
+  state.snapshot.schema.partition_columns = std::move(header.partition_columns);
+  state.snapshot.progress = std::move(header.transactions);
+  state.configuration = std::move(header.configuration);
+  state.created_ms = header.created_ms;
   return state;
 }
 
@@ -179,29 +194,31 @@ void DeltaTable::checkpoint_if_due() {
 }
 
 Result<void> DeltaTable::write_checkpoint() const {
-  columnar::CheckpointRows rows;
-  rows.table_id = snapshot_.table_id;
-  rows.schema_json = encode_schema(snapshot_.schema.columns);
-  rows.partition_columns = snapshot_.schema.partition_columns;
-  rows.configuration = configuration_;
-  rows.created_ms = created_ms_;
-  rows.transactions = snapshot_.progress;
+  columnar::CheckpointHeader header;
+  header.table_id = snapshot_.table_id;
+  header.schema_json = encode_schema(snapshot_.schema.columns);
+  header.partition_columns = snapshot_.schema.partition_columns;
+  header.configuration = configuration_;
+  header.created_ms = created_ms_;
+  header.transactions = snapshot_.progress;
+  MR_TRY_ASSIGN(const auto object, store_->create(checkpoint_key(snapshot_.version)));
+  MR_TRY_ASSIGN(auto writer, columnar::CheckpointWriter::create(header, *object));
   for (const auto& [path, file] : snapshot_.files) {
-    rows.adds.push_back(checkpoint_file(path, file.partition_values, file.size_bytes, file.modified,
-                                        file.stats_json));
+    MR_TRY(writer.add(checkpoint_file(path, file.partition_values, file.size_bytes, file.modified,
+                                      file.stats_json)));
   }
   for (const auto& [path, file] : tombstones_) {
-    rows.removes.push_back(
-        checkpoint_file(path, file.partition_values, file.size_bytes, file.removed, ""));
+    MR_TRY(writer.remove(
+        checkpoint_file(path, file.partition_values, file.size_bytes, file.removed, "")));
   }
-  MR_TRY_ASSIGN(auto object, store_->create(checkpoint_key(snapshot_.version)));
-  auto written = columnar::write_checkpoint_file(rows, *object);
+  auto written = writer.finish();
   // Another writer may have made the checkpoint of this version: its content is the same.
   if (!written && written.error().code != Errc::already_exists) return written;
-  const std::size_t actions = 2 + rows.transactions.size() + rows.adds.size() + rows.removes.size();
+  const std::size_t actions =
+      2 + header.transactions.size() + snapshot_.files.size() + tombstones_.size();
   const nlohmann::json hint = {{"version", snapshot_.version.value()},
                                {"size", actions},
-                               {"numOfAddFiles", rows.adds.size()}};
+                               {"numOfAddFiles", snapshot_.files.size()}};
   return store_->put(log_key("_last_checkpoint"), hint.dump());
 }
 
