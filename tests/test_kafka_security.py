@@ -1,10 +1,9 @@
 """TLS and logins, with a real broker that wants them."""
-import subprocess
-
 import pytest
 from confluent_kafka.admin import (AdminClient, ScramCredentialInfo, ScramMechanism,
                                    UserScramCredentialUpsertion)
 
+from harness.certificates import make_certificate
 from harness.kafka import Broker
 from harness.process import Millrace
 from harness.readers import read_everywhere
@@ -30,20 +29,12 @@ ssl.keystore.location={keystore}
 """
 
 
-def make_certificate(folder):
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-                    "-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-subj",
-                    "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
-                   check=True, capture_output=True)
-    return folder / "cert.pem"
-
-
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kafka-secure")
-    certificate = make_certificate(folder)
+    certificate, key = make_certificate(folder)
     keystore = folder / "keystore.pem"
-    keystore.write_text((folder / "key.pem").read_text() + certificate.read_text())
+    keystore.write_text(key.read_text() + certificate.read_text())
     broker = Broker(folder)
     broker.use(PROPERTIES.format(port=broker.port, controller=broker.port + 1,
                                  secure=broker.secure_port, user=USER, keystore=keystore))

@@ -53,6 +53,10 @@ void add_http_keys(ConfigKeys& keys, AppConfig& config) {
   auto& http = config.http;
   keys.add_text("http.listen", config.listen, "Address and port of the ingestion API.",
                 check_endpoint);
+  keys.add_text("http.tls_certificate_file", http.tls_certificate_file,
+                "PEM file of the API's certificate and those that vouch for it: HTTPS instead of "
+                "HTTP. Read anew at SIGHUP.");
+  keys.add_text("http.tls_key_file", http.tls_key_file, "PEM file of the certificate's key.");
   keys.add_bool(
       "http.allow_unauthenticated", config.allow_unauthenticated,
       "Listen beyond loopback without API keys. Everybody who reaches the port can send.");
@@ -399,6 +403,13 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
         fmt::format("{}: {} is not loopback, and there are no api_keys: add some (`millrace key "
                     "create`), or set http.allow_unauthenticated: true",
                     keys.place_of("http.listen"), config.listen));
+  }
+  if (config.http.tls_certificate_file.empty() != config.http.tls_key_file.empty()) {
+    return fail(
+        Errc::invalid_argument,
+        fmt::format("{}: http.tls_certificate_file and http.tls_key_file go together",
+                    keys.place_of(config.http.tls_key_file.empty() ? "http.tls_certificate_file"
+                                                                   : "http.tls_key_file")));
   }
   std::set<std::string> names;
   std::set<std::string> hashes;

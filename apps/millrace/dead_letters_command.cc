@@ -132,6 +132,8 @@ void add_dead_letters_command(CLI::App& program, int& exit_code) {
   add_common(replay_command);
   replay_command->add_option("--to", arguments->shipper.url, "URL of the API")
       ->default_val("http://127.0.0.1:8080");
+  replay_command->add_option("--ca-file", arguments->shipper.ca_file,
+                             "PEM file of certificates to trust (default: the system's)");
   replay_command->add_option("--key", arguments->shipper.api_key, "API key");
   replay_command->footer(
       "Records that were cut at 4 KiB, and those that do not stand alone (CSV), are not sent.");

@@ -24,9 +24,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-std::string url_of(const std::string& address, std::uint16_t port) {
+std::string url_of(const char* scheme, const std::string& address, std::uint16_t port) {
   const bool is_ipv6 = address.find(':') != std::string::npos;
-  return fmt::format("http://{}:{}", is_ipv6 ? fmt::format("[{}]", address) : address, port);
+  return fmt::format("{}://{}:{}", scheme, is_ipv6 ? fmt::format("[{}]", address) : address, port);
 }
 
 }  // namespace
@@ -52,15 +52,23 @@ class Process::Impl {
   }
 
   std::string api_url() const {
-    return server_ ? url_of(config_.http.address, server_->port()) : "";
+    const char* scheme = config_.http.tls_certificate_file.empty() ? "http" : "https";
+    return server_ ? url_of(scheme, config_.http.address, server_->port()) : "";
   }
-  std::string admin_url() const { return url_of(admin_address_, admin_server_->port()); }
+  std::string admin_url() const { return url_of("http", admin_address_, admin_server_->port()); }
 
-  std::optional<std::string> wait() {
+  std::optional<std::string> wait(const std::function<void()>& reload) {
     while (!wait_for_stop_signal(250ms)) {
+      if (took_reload_signal()) reload();
       if (auto reason = failure()) return reason;
     }
     return std::nullopt;
+  }
+
+  Result<void> reload(const AppConfig& config) {
+    set_up_logging(config.log_format, config.log_level);
+    if (ingest_) ingest_->set_keys(config.ingest.api_keys);
+    return server_ ? server_->reload_tls() : Result<void>();
   }
 
   Result<void> stop() {
@@ -281,8 +289,28 @@ Process::~Process() = default;
 Result<void> Process::start() { return impl_->start(); }
 std::string Process::api_url() const { return impl_->api_url(); }
 std::string Process::admin_url() const { return impl_->admin_url(); }
-std::optional<std::string> Process::wait() { return impl_->wait(); }
+std::optional<std::string> Process::wait(const std::function<void()>& reload) {
+  return impl_->wait(reload);
+}
+Result<void> Process::reload(const AppConfig& config) { return impl_->reload(config); }
 Result<void> Process::stop() { return impl_->stop(); }
+
+namespace {
+
+// What is wrong with the file now has no effect on the process.
+void reload(Process& process, const ConfigArguments& arguments) {
+  AppConfig config;
+  auto done = load_config(arguments, config);
+  if (done) done = process.reload(config);
+  if (done) {
+    log(LogLevel::info, "reloaded keys, certificate and log level");
+  } else {
+    log(LogLevel::error, "the configuration could not be reloaded",
+        {{"reason", done.error().message}});
+  }
+}
+
+}  // namespace
 
 int run_process(const ConfigArguments& arguments, Roles roles,
                 std::string (*welcome)(const Process& process, const AppConfig& config)) {
@@ -301,11 +329,12 @@ int run_process(const ConfigArguments& arguments, Roles roles,
   set_up_logging(config.log_format, config.log_level);
   config.http.connections_max = raise_file_limit(config.http.connections_max);
   block_stop_signals();
+  block_reload_signal();
   Process process(config, roles);
   if (const auto started = process.start(); !started) return complain(started.error().message);
   fmt::print("{}", welcome(process, config));
   std::fflush(stdout);
-  const auto failure = process.wait();
+  const auto failure = process.wait([&] { reload(process, arguments); });
   const auto stopped = process.stop();
   if (failure) return complain(*failure);
   if (!stopped) return complain(stopped.error().message);

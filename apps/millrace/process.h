@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,8 +34,14 @@ class Process {
   std::string api_url() const;  // Empty: it does not ingest.
   std::string admin_url() const;
 
-  // Waits for SIGINT or SIGTERM, or for a part that cannot go on, and returns its reason.
-  std::optional<std::string> wait();
+  // Waits for SIGINT or SIGTERM, or for a part that cannot go on, and returns its reason. At SIGHUP
+  // it calls `reload` and goes on.
+  std::optional<std::string> wait(const std::function<void()>& reload);
+
+  // Takes over what can change while it runs: the API's keys, the log's level and format, and
+  // what is in the certificate's files. Errors: invalid_argument (certificate or key); the rest is
+  // taken over.
+  Result<void> reload(const AppConfig& config);
 
   // Drains. Errors: where something acknowledged is not in the table yet; it is in the journal.
   Result<void> stop();

@@ -132,6 +132,8 @@ void add_send_command(CLI::App& program, int& exit_code) {
   auto* command = program.add_subcommand("send", "Post log files to a Millrace API");
   command->add_option("FILE", arguments->paths, "Log files, gzip or plain; - is standard input")
       ->required();
+  command->add_option("--ca-file", arguments->options.ca_file,
+                      "PEM file of certificates to trust (default: the system's)");
   command->add_option("--to", arguments->options.url, "URL of the API")
       ->default_val("http://127.0.0.1:8080");
   command->add_option("--format", arguments->format,

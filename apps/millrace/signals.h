@@ -11,4 +11,10 @@ void block_stop_signals();
 // Waits up to `timeout` for SIGINT or SIGTERM. True: one came.
 bool wait_for_stop_signal(std::chrono::milliseconds timeout);
 
+// Keeps SIGHUP from ending the process, likewise: took_reload_signal() is what sees it.
+void block_reload_signal();
+
+// Whether SIGHUP has come since the last call.
+bool took_reload_signal();
+
 }  // namespace millrace::apps

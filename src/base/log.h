@@ -28,7 +28,7 @@ struct LogField {
       : key(key_), value(std::to_string(number)), is_number(true) {}
 };
 
-// Sets what is written to standard error from now on. Call before the threads start.
+// Sets what is written to standard error from now on. Thread-safe.
 void set_up_logging(LogFormat format, LogLevel level_min);
 
 // Writes one line: an event in the past tense, once, where it is handled. For example

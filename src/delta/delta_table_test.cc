@@ -203,6 +203,27 @@ TEST_F(DeltaTableTest, CheckpointsCostTimeNotCorrectness) {
 }
 
 // Several writers of a few sources, each with a view that may be old, against a model of positions.
+TEST_F(DeltaTableTest, WritesCheckpointsOfLargeTablesMoreSeldom) {
+  DeltaTable table = opened({.checkpoint_interval_versions = 1});
+  Commit many{.operation = "WRITE"};
+  for (int i = 0; i < 2'500; ++i) many.adds.push_back(file_of(fmt::format("{:04}", i)));
+  ASSERT_TRUE(table.commit(many));
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(table.commit(commit_of("p0", i == 0 ? std::nullopt : std::optional(i), i + 1,
+                                       fmt::format("later {}", i))));
+  }
+  std::vector<std::string> checkpoints;
+  const auto objects = store_.list("t/_delta_log/");
+  for (const auto& object : *objects) {
+    if (object.key.find(".checkpoint.") != std::string::npos) {
+      checkpoints.push_back(object.key.substr(std::string_view("t/_delta_log/").size(), 20));
+    }
+  }
+  EXPECT_EQ(checkpoints,
+            (std::vector<std::string>{"00000000000000000010", "00000000000000000020"}));
+  EXPECT_EQ(live_paths().size(), 2'520U);
+}
+
 TEST_F(DeltaTableTest, AgreesWithAModel) {
   for (unsigned seed = 0; seed < 20; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);

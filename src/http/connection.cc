@@ -102,7 +102,7 @@ void copy_header(const Parser& parser, const ConnectionPtr& connection, Request&
     request.headers.emplace_back(std::move(name), std::string(field.value()));
   }
   error_code ignored;
-  const auto peer = connection->socket.remote_endpoint(ignored);
+  const auto peer = connection->stream.socket().remote_endpoint(ignored);
   if (!ignored) request.peer_address = peer.address().to_string();
 }
 
@@ -162,11 +162,11 @@ asio::awaitable<error_code> write_response(ConnectionPtr connection, const Excha
   if (exchange->is_head) {
     // The length of what GET would have answered, without the body.
     wire::response<wire::empty_body> header(std::move(message.base()));
-    const auto [error, size] = co_await wire::async_write(connection->socket, header, as_result);
+    const auto [error, size] = co_await wire::async_write(connection->stream, header, as_result);
     static_cast<void>(size);
     co_return error;
   }
-  const auto [error, size] = co_await wire::async_write(connection->socket, message, as_result);
+  const auto [error, size] = co_await wire::async_write(connection->stream, message, as_result);
   static_cast<void>(size);
   co_return error;
 }
@@ -187,7 +187,7 @@ void decompress_body(Shared& shared, Exchange& exchange) {
 asio::awaitable<std::tuple<error_code, std::size_t>> read_some(ConnectionPtr connection,
                                                                Parser* parser) {
   auto result =
-      co_await wire::async_read_some(connection->socket, connection->buffer, *parser, as_result);
+      co_await wire::async_read_some(connection->stream, connection->buffer, *parser, as_result);
   if (connection->is_late) std::get<0>(result) = asio::error::operation_aborted;
   co_return result;
 }
@@ -203,7 +203,7 @@ asio::awaitable<bool> receive_body(ConnectionPtr connection, Parser* parser, Bod
   if (is_awaited && parser->get().version() >= 11) {
     wire::response<wire::empty_body> go_on(wire::status::continue_, 11);
     std::tie(*error, std::ignore) =
-        co_await wire::async_write(connection->socket, go_on, as_result);
+        co_await wire::async_write(connection->stream, go_on, as_result);
   }
   parser->eager(true);
   while (!*error && !parser->is_done()) {
@@ -238,7 +238,7 @@ asio::awaitable<error_code> read_body(ConnectionPtr connection, Parser* parser,
 // Hands the request over and waits for its answer.
 asio::awaitable<void> handle(ConnectionPtr connection, Exchange* exchange) {
   // The context owns this frame while it waits: a share of the context here would keep both.
-  const auto waiter = std::make_shared<Waiter>(connection->socket.get_executor());
+  const auto waiter = std::make_shared<Waiter>(connection->stream.get_executor());
   Responder responder(std::make_shared<WaiterTarget>(connection->context, waiter));
   connection->expire_never();
   try {
@@ -267,7 +267,7 @@ asio::awaitable<error_code> read_request(ConnectionPtr connection, Parser* parse
   Shared& shared = *connection->shared;
   if (connection->buffer.size() == 0) {
     connection->expire_after(shared.options.idle_timeout);
-    const auto [error, size] = co_await connection->socket.async_read_some(
+    const auto [error, size] = co_await connection->stream.async_read_some(
         connection->buffer.prepare(first_read_bytes), as_result);
     if (error) co_return error;
     connection->buffer.commit(size);
@@ -305,6 +305,26 @@ asio::awaitable<error_code> read_request(ConnectionPtr connection, Parser* parse
   co_return co_await read_body(connection, parser, exchange);
 }
 
+// False: there is no TLS with this client.
+asio::awaitable<bool> shake_hands(ConnectionPtr connection) {
+  auto* const tls = connection->stream.tls();
+  if (tls == nullptr) co_return true;
+  connection->expire_after(connection->shared->options.header_timeout);
+  const auto [error] = co_await tls->async_handshake(asio::ssl::stream_base::server, as_result);
+  connection->expire_never();
+  co_return !error;
+}
+
+// Tells a client that the answer is whole. It is not waited for long to say the same.
+asio::awaitable<void> end_tls(ConnectionPtr connection) {
+  auto* const tls = connection->stream.tls();
+  if (tls == nullptr) co_return;
+  connection->expire_after(std::chrono::milliseconds(500));
+  const auto [error] = co_await tls->async_shutdown(as_result);
+  static_cast<void>(error);
+  connection->expire_never();
+}
+
 // A client that is still sending would lose our answer to a reset: ends our side, and reads what
 // the client sends until it closes or pauses, for at most so long.
 asio::awaitable<void> linger(ConnectionPtr connection, std::chrono::milliseconds time_max) {
@@ -312,7 +332,7 @@ asio::awaitable<void> linger(ConnectionPtr connection, std::chrono::milliseconds
   // Nobody looks at what is in it.
   static thread_local std::array<char, 64 * 1024> scrap;
   error_code error;
-  connection->socket.shutdown(tcp::socket::shutdown_send, error);
+  connection->stream.socket().shutdown(tcp::socket::shutdown_send, error);
   const auto end = std::chrono::steady_clock::now() + time_max;
   const auto is_over = [&] {
     return connection->shared->is_draining || std::chrono::steady_clock::now() >= end;
@@ -320,7 +340,7 @@ asio::awaitable<void> linger(ConnectionPtr connection, std::chrono::milliseconds
   while (!error && !is_over()) {
     connection->expire_after(std::min(pause_max, time_max));
     std::tie(error, std::ignore) =
-        co_await connection->socket.async_read_some(asio::buffer(scrap), as_result);
+        co_await connection->stream.socket().async_read_some(asio::buffer(scrap), as_result);
     if (connection->is_late) break;
   }
   connection->expire_never();
@@ -343,7 +363,7 @@ void Connection::expire_after(std::chrono::milliseconds timeout) {
 // Between two steps of a write there is nothing to cancel.
 void Connection::cancel_until_it_ends() {
   error_code ignored;
-  socket.cancel(ignored);
+  stream.socket().cancel(ignored);
   deadline.expires_after(std::chrono::milliseconds(20));
   deadline.async_wait([weak = weak_from_this(), number = deadline_number](error_code error) {
     const auto self = weak.lock();
@@ -359,6 +379,7 @@ void Connection::expire_never() {
 asio::awaitable<void> serve_connection(ConnectionPtr connection, Connections* all) {
   Shared& shared = *connection->shared;
   const Listing listing(*all, *connection);
+  if (!co_await shake_hands(connection)) co_return;
   bool keeps_alive = true;
   bool is_slow = false;
   // A drain that began while the last response was written found nothing to cancel.
@@ -377,6 +398,7 @@ asio::awaitable<void> serve_connection(ConnectionPtr connection, Connections* al
     if (co_await write_response(connection, &exchange, parser.get().version())) co_return;
   }
   connection->is_idle = true;
+  co_await end_tls(connection);
   co_await linger(connection, is_slow ? slow_linger_time : shared.options.body_timeout);
 }
 

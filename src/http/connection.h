@@ -19,7 +19,7 @@ struct Connection : std::enable_shared_from_this<Connection> {
              boost::asio::ip::tcp::socket socket_)
       : shared(std::move(shared_)),
         context(context_),
-        socket(std::move(socket_)),
+        stream(std::move(socket_), shared->tls()),
         deadline(*context_),
         buffer(shared->options.header_bytes_max + read_ahead_bytes_max),
         count(shared) {}
@@ -34,7 +34,7 @@ struct Connection : std::enable_shared_from_this<Connection> {
 
   std::shared_ptr<Shared> shared;
   std::weak_ptr<boost::asio::io_context> context;
-  boost::asio::ip::tcp::socket socket;
+  Stream stream;
   boost::asio::steady_timer deadline;
   std::uint64_t deadline_number = 0;
   bool is_late = false;  // Whether the last deadline has passed.

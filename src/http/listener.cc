@@ -47,7 +47,7 @@ void Listener::drain() {
     error_code ignored;
     acceptor_.close(ignored);
     for (Connection* connection : connections_) {
-      if (connection->is_idle) connection->socket.cancel(ignored);
+      if (connection->is_idle) connection->stream.socket().cancel(ignored);
     }
   });
 }
@@ -94,6 +94,7 @@ void Listener::log_accept_failure(const error_code& error) {
 asio::awaitable<void> Listener::refuse(Listener* self, tcp::socket socket) {
   constexpr int refused_waiting_max = 100;
   self->shared_->metrics.refused.add();
+  if (self->shared_->tls()) co_return;  // To say why would take a handshake.
   const Response response = too_many_connections(*self->shared_);
   const std::string text = fmt::format(
       "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"

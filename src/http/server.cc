@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "http/listener.h"
+#include "http/tls.h"
 
 namespace millrace::http {
 
@@ -31,6 +32,7 @@ class ServerImpl final : public Server {
 
   Result<void> start() {
     const ServerOptions& options = shared_->options;
+    MR_TRY(reload_tls());
     try {
       tcp::endpoint endpoint(asio::ip::make_address(options.address), options.port);
       refuse_shared_port(endpoint);
@@ -47,6 +49,16 @@ class ServerImpl final : public Server {
     }
     int number = 0;
     for (const auto& listener : listeners_) listener->start(fmt::format("http-{}", number++));
+    return {};
+  }
+
+  Result<void> reload_tls() override {
+    const ServerOptions& options = shared_->options;
+    if (options.tls_certificate_file.empty()) return {};
+    MR_TRY_ASSIGN(auto context,
+                  open_tls_context(options.tls_certificate_file, options.tls_key_file));
+    const std::lock_guard lock(shared_->mutex);
+    shared_->tls_context = std::move(context);
     return {};
   }
 

@@ -89,6 +89,9 @@ struct ServerOptions {
   std::string name = "api";  // For metrics.
   std::string address = "127.0.0.1";
   std::uint16_t port = 8080;  // 0: any free one, see Server::port().
+  // PEM files: TLS where they are given, both of them.
+  std::string tls_certificate_file{};
+  std::string tls_key_file{};
   int threads = 2;
   std::size_t connections_max = 10'000;           // Further ones get 503 and are closed.
   std::size_t header_bytes_max = 16 * 1024;       // 431 beyond.
@@ -113,11 +116,16 @@ struct ServerOptions {
 class Server {
  public:
   // Listens and serves. `handler` and `metrics` must outlive the server.
-  // Errors: unavailable (cannot listen; the message names the address and the reason).
+  // Errors: unavailable (cannot listen; the message names the address and the reason),
+  // invalid_argument (a certificate or key that is none).
   static Result<std::unique_ptr<Server>> start(ServerOptions options, Handler& handler,
                                                MetricsRegistry& metrics);
 
   virtual ~Server() = default;
+
+  // Reads certificate and key anew, for the connections that come. Errors: invalid_argument; then
+  // the old ones stay. From any thread.
+  virtual Result<void> reload_tls() = 0;
 
   // The port that it listens on.
   virtual std::uint16_t port() const = 0;

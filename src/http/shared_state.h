@@ -10,6 +10,7 @@
 
 #include "base/metrics.h"
 #include "http/server.h"
+#include "http/stream.h"
 
 namespace millrace::http {
 
@@ -36,7 +37,14 @@ struct Shared {
   std::atomic<std::size_t> body_bytes{0};
   std::atomic<bool> is_draining{false};
 
-  std::mutex mutex;
+  // What new connections show; null: no TLS.
+  std::shared_ptr<Stream::TlsContext> tls() {
+    const std::lock_guard lock(mutex);
+    return tls_context;
+  }
+
+  std::mutex mutex;  // Guards what is below.
+  std::shared_ptr<Stream::TlsContext> tls_context;
   std::condition_variable connection_closed;  // Waited for with `mutex`, about `connections`.
 };
 

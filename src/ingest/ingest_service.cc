@@ -51,22 +51,51 @@ bool is_idempotency_key(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 127; });
 }
 
+http::Response no_key_reply() {
+  http::Response response = error_reply(
+      401,
+      "no valid API key (want the header \"Authorization: Bearer KEY\" or \"X-API-Key: KEY\")");
+  response.headers.emplace_back("WWW-Authenticate", "Bearer");
+  return response;
+}
+
 }  // namespace
 
 IngestService::IngestService(IngestOptions options, journal::Appender& appender, const Clock& clock,
                              MetricsRegistry& metrics, const Readiness& readiness)
     : options_(std::move(options)),
-      keys_(options_.api_keys),
       appender_(appender),
       clock_(clock),
       metrics_(metrics),
       decoders_(options_.decoder),
       readiness_(readiness) {
-  for (const ApiKey& key : keys_.all()) {
-    limiters_.push_back(key.records_per_second_max > 0
-                            ? std::make_unique<RateLimiter>(key.records_per_second_max, clock)
-                            : nullptr);
+  set_keys(options_.api_keys);
+}
+
+void IngestService::set_keys(std::vector<ApiKey> keys) {
+  const auto before = senders();
+  std::vector<std::shared_ptr<RateLimiter>> limiters;
+  for (const ApiKey& key : keys) {
+    std::shared_ptr<RateLimiter> limiter;
+    for (std::size_t i = 0; before && i < before->limiters.size(); ++i) {
+      const ApiKey& old = before->keys.all()[i];
+      const bool is_same =
+          old.sha256 == key.sha256 && old.records_per_second_max == key.records_per_second_max;
+      if (is_same) limiter = before->limiters[i];
+    }
+    if (!limiter && key.records_per_second_max > 0) {
+      limiter = std::make_shared<RateLimiter>(key.records_per_second_max, clock_);
+    }
+    limiters.push_back(std::move(limiter));
   }
+  auto now = std::make_shared<const Senders>(ApiKeys(std::move(keys)), std::move(limiters));
+  const std::lock_guard lock(mutex_);
+  senders_ = std::move(now);
+}
+
+std::shared_ptr<const IngestService::Senders> IngestService::senders() const {
+  const std::lock_guard lock(mutex_);
+  return senders_;
 }
 
 std::optional<http::Response> IngestService::admit(const http::Request& request) {
@@ -103,14 +132,8 @@ http::Response IngestService::other_reply(const http::Request& request) const {
 // What the header of a batch alone tells against it.
 std::optional<http::Response> IngestService::refusal(const http::Request& request) {
   const auto sender = authenticate(request);
-  if (!sender) {
-    http::Response response = error_reply(
-        401,
-        "no valid API key (want the header \"Authorization: Bearer KEY\" or \"X-API-Key: KEY\")");
-    response.headers.emplace_back("WWW-Authenticate", "Bearer");
-    return response;
-  }
-  if (keys_.is_empty() && is_of_strange_page(request)) {
+  if (!sender) return no_key_reply();
+  if (!sender->key_name && is_of_strange_page(request)) {
     return error_reply(403, fmt::format("a page of {} may not send here without an API key (see "
                                         "http.cors_origins)",
                                         *request.header("origin")));
@@ -147,9 +170,8 @@ bool IngestService::is_of_strange_page(const http::Request& request) const {
 // The answer to a sender that has to wait before it may send `records` more.
 std::optional<http::Response> IngestService::take_tokens(const Sender& sender,
                                                          std::size_t records) {
-  RateLimiter* limiter = sender.key ? limiters_[*sender.key].get() : nullptr;
-  if (limiter == nullptr) return std::nullopt;
-  const auto wait = limiter->take(static_cast<std::int64_t>(records));
+  if (!sender.limiter) return std::nullopt;
+  const auto wait = sender.limiter->take(static_cast<std::int64_t>(records));
   if (wait.count() == 0) return std::nullopt;
   return retry_reply(429, "the key's limit of records per second is reached",
                      static_cast<int>((wait.count() + 999) / 1000));
@@ -157,24 +179,25 @@ std::optional<http::Response> IngestService::take_tokens(const Sender& sender,
 
 std::optional<IngestService::Sender> IngestService::authenticate(
     const http::Request& request) const {
-  if (keys_.is_empty()) return Sender{std::nullopt, options_.default_site};
+  const auto known = senders();
+  if (known->keys.is_empty()) return Sender{std::nullopt, options_.default_site, nullptr};
   const auto key = key_in(request);
-  const auto found = key ? keys_.find(*key) : std::nullopt;
+  const auto found = key ? known->keys.find(*key) : std::nullopt;
   if (!found) return std::nullopt;
-  return Sender{found, keys_.all()[*found].site};
+  const ApiKey& owner = known->keys.all()[*found];
+  return Sender{owner.name, owner.site, known->limiters[*found]};
 }
 
 void IngestService::take_batch(http::Request request, PendingReply reply) {
   const auto sender = authenticate(request);
-  if (!sender) return;  // admit() has seen to it; the reply is 500.
+  if (!sender) return reply.send(no_key_reply());  // The key went since admit().
   record::Batch batch;
   batch.site = sender->site;
   batch.received_at = clock_.now();
   std::string reply_id;
   if (const auto id = request.header("idempotency-key")) {
     reply_id = *id;
-    batch.batch_id =
-        sender->key ? fmt::format("{}/{}", keys_.all()[*sender->key].name, *id) : reply_id;
+    batch.batch_id = sender->key_name ? fmt::format("{}/{}", *sender->key_name, *id) : reply_id;
   } else {
     reply_id = random_uuid();
   }
@@ -197,7 +220,7 @@ std::optional<http::Response> IngestService::decode(http::Request& request, cons
   const auto format = format_of(request);
   if (!format) return error_reply(415, format.error().message);
   const auto decoder = decoders_.lease();
-  const auto failure = decoder->decode(*format, request.body, sender.key.has_value(), batch);
+  const auto failure = decoder->decode(*format, request.body, sender.key_name.has_value(), batch);
   if (!failure) return std::nullopt;
   if (failure->kind == record::DecodeFailure::Kind::too_many_records) {
     return error_reply(413, failure->message, {.limit = options_.decoder.records_max});

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,16 +39,28 @@ class IngestService final : public http::Handler {
   IngestService(IngestOptions options, journal::Appender& appender, const Clock& clock,
                 MetricsRegistry& metrics, const Readiness& readiness);
 
+  // Who may send from now on; requests that were admitted before go on. Keys that stay keep what
+  // they have used of their limits. From any thread.
+  void set_keys(std::vector<ApiKey> keys);
+
   std::optional<http::Response> admit(const http::Request& request) override;
   void handle(http::Request request, http::Responder responder) override;
   http::Response failure(const http::Failure& failure) override;
 
  private:
-  struct Sender {
-    std::optional<std::size_t> key;  // Index in keys_.all().
-    std::string site;
+  // Who is known, at one time. Immutable.
+  struct Senders {
+    ApiKeys keys;
+    std::vector<std::shared_ptr<RateLimiter>> limiters;  // By key; null: no limit.
   };
 
+  struct Sender {
+    std::optional<std::string> key_name;  // nullopt: anybody may send.
+    std::string site;
+    std::shared_ptr<RateLimiter> limiter;  // Null: no limit.
+  };
+
+  std::shared_ptr<const Senders> senders() const;
   std::optional<Sender> authenticate(const http::Request& request) const;
   // What the journal refused, now or later.
   http::Response not_taken(const Error& error) const;
@@ -61,13 +74,14 @@ class IngestService final : public http::Handler {
   void append(std::string reply_id, record::Batch batch, PendingReply reply);
 
   const IngestOptions options_;
-  const ApiKeys keys_;
   journal::Appender& appender_;
   const Clock& clock_;
   IngestMetrics metrics_;
   DecoderPool decoders_;
   const Readiness& readiness_;
-  std::vector<std::unique_ptr<RateLimiter>> limiters_;  // By key; null: no limit.
+
+  mutable std::mutex mutex_;  // Guards senders_.
+  std::shared_ptr<const Senders> senders_;
 };
 
 }  // namespace millrace::ingest

@@ -127,13 +127,14 @@ class Shipper::Impl {
  private:
   // What one sender needs for itself.
   struct Connection {
-    explicit Connection(std::chrono::milliseconds timeout) : client({.timeout = timeout}) {}
+    explicit Connection(const ShipperOptions& options)
+        : client({.timeout = options.request_timeout, .ca_file = options.ca_file}) {}
     http_client::Client client;
     std::minstd_rand random{std::random_device{}()};
   };
 
   void deliver_all() {
-    Connection connection(options_.request_timeout);
+    Connection connection(options_);
     while (const auto delivery = queue_.pop()) {
       if (has_ended_) {
         progress_.records_undelivered += delivery->record_count;

@@ -19,6 +19,7 @@ enum class Compression { none, gzip, zstd };
 struct ShipperOptions {
   std::string url;  // Of the API: "http://127.0.0.1:8080".
   std::string api_key;
+  std::string ca_file{};  // Certificates to trust (PEM). Empty: the system's.
   InputFormat format = InputFormat::detect;
   Compression compression = Compression::zstd;
   BatchLimits limits;

@@ -17,7 +17,7 @@ BINARY = Path(os.environ.get("MILLRACE_BINARY", ROOT / "build/bin/millrace"))
 # Where the tables of all tests are; conftest.py sets it.
 LAKE = LocalLake()
 
-ADDRESS = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\]):(\d+)")
+ADDRESS = re.compile(r"(https?)://(127\.0\.0\.1|localhost|\[::1\]):(\d+)")
 
 
 def run(*arguments, stdin=None, environment=None, check=True, cwd=None):
@@ -131,7 +131,7 @@ class Millrace:
             found = ADDRESS.search(line)
             if not found or process is not self.process:
                 continue
-            url = f"http://{found[1]}:{found[2]}"
+            url = f"{found[1]}://{found[2]}:{found[3]}"
             if re.search("admin|metrics", line, re.IGNORECASE):
                 self._admin_url = self._admin_url or url
             else:
