@@ -31,8 +31,8 @@ Result<rollup::AggregateSummary> aggregate(const AggregateArguments& arguments,
   MR_TRY_ASSIGN(const auto analytics,
                 store::open_store(config.analytics_location(), store::Access::read_write, metrics));
   MR_TRY_ASSIGN(const auto engine, sql::Engine::open(engine_options));
-  rollup::Aggregator aggregator({.scratch_directory = scratch.path()}, *lake, *analytics, *engine,
-                                clock, metrics);
+  rollup::Aggregator aggregator({.scratch_directory = scratch.path(), .rollups = config.rollups},
+                                *lake, *analytics, *engine, clock, metrics);
   return arguments.rebuilds ? aggregator.rebuild(arguments.rebuilt_rollup) : aggregator.run_once();
 }
 

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/units.h"
+#include "writer/table_schemas.h"
 
 namespace millrace::apps {
 
@@ -213,6 +214,39 @@ void add_s3_keys(ConfigKeys& keys, AppConfig& config) {
                 "All of them together; a query that needs more is refused.");
 }
 
+void add_rollup_keys(ConfigKeys& keys, AppConfig& config) {
+  using rollup::Measure;
+  using rollup::MeasureFunction;
+  keys.add_list<rollup::RollupDefinition>(
+      "rollups", config.rollups,
+      "Sums by the hour and site besides those by path, user agent and status. A changed one is "
+      "made "
+      "anew by `millrace aggregate --rebuild rollup_NAME`.",
+      [](ConfigKeys& element, rollup::RollupDefinition& rollup) {
+        element.add_text("name", rollup.name, "Its table is rollup_NAME.");
+        element.require("name");
+        element.add_text_list("dimensions", rollup.dimensions,
+                              "Columns of access_logs to sum up by.");
+        element.add_text("filter", rollup.filter,
+                         "SQL on a record, such as \"status >= 500\"; empty: all records.");
+        element.add_list<Measure>(
+            "measures", rollup.measures, "What is summed up.",
+            [](ConfigKeys& inner, Measure& measure) {
+              inner.add_text("name", measure.name, "The column's name in the table.");
+              inner.require("name");
+              inner.add_choice("function", measure.function,
+                               {{"count", MeasureFunction::count},
+                                {"sum", MeasureFunction::sum},
+                                {"min", MeasureFunction::min},
+                                {"max", MeasureFunction::max}},
+                               "Of the records, or of one of their columns.");
+              inner.add_text("column", measure.column, "Of access_logs; none for count.");
+              inner.add_text("where", measure.condition,
+                             "SQL on a record: only such ones count; empty: all.");
+            });
+      });
+}
+
 void add_storage_keys(ConfigKeys& keys, AppConfig& config) {
   keys.add_choice("journal.kind", config.journal_kind,
                   {{"embedded", JournalKind::embedded}, {"kafka", JournalKind::kafka}},
@@ -250,6 +284,7 @@ void add_storage_keys(ConfigKeys& keys, AppConfig& config) {
   keys.add_bool("aggregate.enabled", config.aggregate_enabled, "Keep rollups and summaries.");
   keys.add_duration("aggregate.interval", config.aggregate_interval, {10ms, 24h},
                     "How often the aggregation looks for new versions of the table.");
+  add_rollup_keys(keys, config);
   auto& maintenance = config.maintenance;
   keys.add_bool("maintain.enabled", config.maintenance_enabled,
                 "`serve` maintains its tables by itself; else `millrace maintain` does.");
@@ -373,6 +408,33 @@ Result<void> apply(const ConfigArguments& arguments, ConfigKeys& keys) {
   return {};
 }
 
+// Names their tables, and has the SQL engine look at them: what is wrong is known at the start.
+Result<void> check_rollups(const ConfigKeys& keys, AppConfig& config) {
+  if (config.rollups.empty()) return {};
+  MR_TRY_ASSIGN(const auto engine, sql::Engine::open({}));
+  std::set<std::string> names;
+  for (const auto& built_in : rollup::built_in_rollups()) names.insert(built_in.name);
+  for (std::size_t i = 0; i < config.rollups.size(); ++i) {
+    auto& definition = config.rollups[i];
+    definition.name = "rollup_" + definition.name;
+    auto checked = rollup::check_names(definition);
+    if (checked) {
+      checked = rollup::check_sql(definition, writer::access_logs_schema(), *engine);
+    }
+    if (checked && !names.insert(definition.name).second) {
+      checked = fail(Errc::invalid_argument, "there is one of that name already");
+    }
+    if (!checked) {
+      return fail(Errc::invalid_argument,
+                  fmt::format("{}: {}: {}", keys.place_of(fmt::format("rollups[{}].name", i)),
+                              definition.name, checked.error().message));
+    }
+  }
+  config.maintenance.rollups.insert(config.maintenance.rollups.end(), config.rollups.begin(),
+                                    config.rollups.end());
+  return {};
+}
+
 Result<void> check_vacuum_retention(const ConfigKeys& keys, const AppConfig& config,
                                     bool is_forced) {
   const auto retention = config.maintenance.removed_file_retention;
@@ -395,6 +457,7 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
   MR_TRY(apply(arguments, keys));
   MR_TRY(check_vacuum_retention(keys, config, arguments.is_forced));
   MR_TRY(check_locations(keys, config));
+  MR_TRY(check_rollups(keys, config));
   MR_TRY_ASSIGN(const Endpoint endpoint, parse_endpoint(config.listen));
   if (!is_loopback(endpoint.address) && config.ingest.api_keys.empty() &&
       !config.allow_unauthenticated) {

@@ -13,6 +13,7 @@
 #include "journal/embedded_journal.h"
 #include "journal/kafka_options.h"
 #include "maintenance/maintainer.h"
+#include "rollup/definition.h"
 #include "sql/engine.h"
 #include "store/location.h"
 #include "writer/writer.h"
@@ -38,6 +39,7 @@ struct AppConfig {
   std::chrono::milliseconds future_max{24 * 3'600'000};
   std::chrono::milliseconds aggregate_interval{1'000};
   bool aggregate_enabled = true;
+  std::vector<rollup::RollupDefinition> rollups;  // The user's; named as their tables are.
   bool maintenance_enabled = true;
   std::chrono::milliseconds maintenance_interval{10 * 60'000};
   maintenance::MaintenanceOptions maintenance;

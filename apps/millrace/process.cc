@@ -127,8 +127,9 @@ class Process::Impl {
     MR_TRY(open_engine(scratch_, engine_));
     MR_TRY_ASSIGN(analytics_, open_store(config_.analytics_location()));
     aggregator_ = std::make_unique<rollup::Aggregator>(
-        rollup::AggregatorOptions{.scratch_directory = scratch_->path()}, *lake_, *analytics_,
-        *engine_, clock_, metrics_);
+        rollup::AggregatorOptions{.scratch_directory = scratch_->path(),
+                                  .rollups = config_.rollups},
+        *lake_, *analytics_, *engine_, clock_, metrics_);
     aggregator_thread_.emplace("aggregator", [this] { return aggregate(); });
     return {};
   }

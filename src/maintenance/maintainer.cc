@@ -208,8 +208,8 @@ Result<void> Maintainer::merge(delta::DeltaTable& table, const std::vector<delta
 // What a rollup has not read yet stays, whatever its age.
 Result<void> Maintainer::clean(delta::DeltaTable& table, TableMaintenance& done) {
   MR_TRY(check_stop());
-  MR_TRY_ASSIGN(const auto covered,
-                rollup::least_covered_version(lake_, clock_, table.snapshot().table_id));
+  MR_TRY_ASSIGN(const auto covered, rollup::least_covered_version(options_.rollups, lake_, clock_,
+                                                                  table.snapshot().table_id));
   std::set<std::string> unread;
   if (covered && *covered < table.snapshot().version) {
     auto changes = table.changes_after(*covered);

@@ -11,6 +11,7 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "delta/delta_table.h"
+#include "rollup/definition.h"
 #include "sql/engine.h"
 #include "store/object_store.h"
 
@@ -27,6 +28,9 @@ struct MaintenanceOptions {
   std::chrono::milliseconds log_retention = std::chrono::hours(30 * 24);
   // How long records and dead letters are kept, by their days; 0: for good. Sums stay.
   std::chrono::milliseconds record_retention{0};
+
+  // What they have not read yet is kept.
+  std::vector<rollup::RollupDefinition> rollups = rollup::built_in_rollups();
 
   bool compacts = true;
   bool vacuums = true;

@@ -13,6 +13,7 @@ Aggregator::Aggregator(AggregatorOptions options, store::ObjectStore& lake,
                        store::ObjectStore& analytics, sql::Engine& engine, const Clock& clock,
                        MetricsRegistry& metrics)
     : options_(std::move(options)),
+      definitions_(all_definitions(options_)),
       lake_(lake),
       engine_(engine),
       clock_(clock),
@@ -27,10 +28,16 @@ Aggregator::Aggregator(AggregatorOptions options, store::ObjectStore& lake,
       lag_(metrics.gauge("millrace_aggregate_lag_versions",
                          "Versions of the source table that a rollup does not cover yet.")) {}
 
+std::vector<RollupDefinition> Aggregator::all_definitions(const AggregatorOptions& options) {
+  std::vector<RollupDefinition> all = built_in_rollups();
+  all.insert(all.end(), options.rollups.begin(), options.rollups.end());
+  return all;
+}
+
 Result<AggregateSummary> Aggregator::run_once() { return run(false, ""); }
 
 Result<AggregateSummary> Aggregator::rebuild(const std::string& name) {
-  const auto& all = built_in_rollups();
+  const auto& all = definitions_;
   const bool is_known =
       name.empty() || std::any_of(all.begin(), all.end(),
                                   [&](const auto& definition) { return definition.name == name; });
@@ -71,9 +78,10 @@ bool Aggregator::is_open(const RollupDefinition& definition) const {
 // Opens those that can be, and returns the first error.
 Result<void> Aggregator::open_rollups() {
   Result<void> outcome;
-  for (const RollupDefinition& definition : built_in_rollups()) {
+  for (const RollupDefinition& definition : definitions_) {
     if (is_open(definition)) continue;
-    auto rollup = RollupTable::open(definition, lake_, engine_, clock_, options_.scratch_directory);
+    auto rollup = RollupTable::open(definition, source_->snapshot().schema, lake_, engine_, clock_,
+                                    options_.scratch_directory);
     if (rollup) {
       rollups_.push_back(*std::move(rollup));
     } else if (outcome) {

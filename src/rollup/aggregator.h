@@ -22,6 +22,8 @@ struct AggregatorOptions {
   std::string source_table = "access_logs";
   // For files on their way to the store; must exist.
   std::string scratch_directory{};
+  // What is kept besides the built-in ones.
+  std::vector<RollupDefinition> rollups{};
 };
 
 struct AggregateSummary {
@@ -29,9 +31,9 @@ struct AggregateSummary {
   std::size_t summaries_written = 0;
 };
 
-// Keeps the built-in rollups and the JSON summaries up to the newest version of the source table.
-// Cost follows what is new. Any number of processes may aggregate one lake: one of them wins each
-// step, the others go on from there. One thread.
+// Keeps the rollups, built in and the user's, and the JSON summaries up to the newest version of
+// the source table. Cost follows what is new. Any number of processes may aggregate one lake: one
+// of them wins each step, the others go on from there. One thread.
 class Aggregator {
  public:
   // All must outlive it.
@@ -50,6 +52,7 @@ class Aggregator {
   Result<AggregateSummary> rebuild(const std::string& name);
 
  private:
+  static std::vector<RollupDefinition> all_definitions(const AggregatorOptions& options);
   bool is_open(const RollupDefinition& definition) const;
   Result<bool> open_source();
   bool is_known_to_be_complete() const;
@@ -61,6 +64,7 @@ class Aggregator {
   Result<void> run_all(bool is_rebuild, const std::string& name, AggregateSummary& summary);
 
   const AggregatorOptions options_;
+  const std::vector<RollupDefinition> definitions_;
   store::ObjectStore& lake_;
   sql::Engine& engine_;
   const Clock& clock_;

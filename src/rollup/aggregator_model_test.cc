@@ -108,7 +108,7 @@ class AggregatorModelTest : public AggregatorTest, public testing::WithParamInte
           "SELECT date_trunc('hour', t::TIMESTAMPTZ) AS hour, site, {}, count(*), "
           "count(*) FILTER (status >= 500), least(sum(bytes), 9223372036854775807)::BIGINT "
           "FROM (VALUES {}) v(t, site, path, user_agent, status, bytes) GROUP BY ALL ORDER BY ALL",
-          definition.dimension, values));
+          definition.dimensions.front(), values));
       ASSERT_TRUE(want) << want.error().message;
       EXPECT_EQ(rollup_rows(definition.name), *want);
     }

@@ -2,15 +2,13 @@
 
 #include <algorithm>
 
-#include "rollup/definition.h"
-
 namespace millrace::rollup {
 
-Result<std::optional<delta::Version>> least_covered_version(store::ObjectStore& lake,
-                                                            const Clock& clock,
-                                                            const std::string& source_table_id) {
+Result<std::optional<delta::Version>> least_covered_version(
+    const std::vector<RollupDefinition>& definitions, store::ObjectStore& lake, const Clock& clock,
+    const std::string& source_table_id) {
   std::optional<delta::Version> least;
-  for (const RollupDefinition& definition : built_in_rollups()) {
+  for (const RollupDefinition& definition : definitions) {
     const auto table = delta::DeltaTable::open(lake, clock, definition.name);
     if (!table && table.error().code == Errc::not_found) continue;
     if (!table) return tl::unexpected(table.error());

@@ -10,6 +10,7 @@
 #include "base/random_id.h"
 #include "base/scratch_file.h"
 #include "base/time_text.h"
+#include "query/column_sql.h"
 #include "store/upload.h"
 
 namespace millrace::rollup {
@@ -52,11 +53,13 @@ RollupTable::RollupTable(const RollupDefinition& definition, store::ObjectStore&
       scratch_directory_(std::move(scratch_directory)),
       table_(std::move(table)) {}
 
-Result<RollupTable> RollupTable::open(const RollupDefinition& definition, store::ObjectStore& lake,
-                                      sql::Engine& engine, const Clock& clock,
-                                      std::string scratch_directory) {
+Result<RollupTable> RollupTable::open(const RollupDefinition& definition,
+                                      const columnar::TableSchema& source_schema,
+                                      store::ObjectStore& lake, sql::Engine& engine,
+                                      const Clock& clock, std::string scratch_directory) {
+  MR_TRY_ASSIGN(const columnar::TableSchema schema, definition.schema(source_schema));
   MR_TRY_ASSIGN(auto table, delta::DeltaTable::open_or_create(
-                                lake, clock, definition.name, definition.schema(),
+                                lake, clock, definition.name, schema,
                                 {.removed_file_retention = removed_file_retention}));
   return RollupTable(definition, lake, engine, clock, std::move(scratch_directory),
                      std::move(table));
@@ -183,7 +186,7 @@ Result<SourceChanges> RollupTable::changes_since(delta::DeltaTable& source,
 
 Result<std::size_t> RollupTable::commit(delta::DeltaTable& source, const SourceChanges& changes,
                                         bool is_rebuild) {
-  MR_TRY(sum_up(source.root(), changes.added));
+  MR_TRY(sum_up(source, changes.added));
   MR_TRY_ASSIGN(const Hours touched, hours_in("sums"));
   MR_TRY_ASSIGN(const auto replaced, replaced_files(touched, changes.recomputed_dates));
 
@@ -250,21 +253,13 @@ Result<std::vector<const delta::AddFile*>> RollupTable::replaced_files(
 // Groups the source files' records into the temporary table `sums`, some files at a time: of a
 // remote store, all of them might be more than there is room for. A key then has several rows. A
 // file that lacks a column, as other engines may leave one out, has nulls in it.
-Result<void> RollupTable::sum_up(const std::string& source_root,
+Result<void> RollupTable::sum_up(const delta::DeltaTable& source,
                                  const std::vector<store::ObjectSize>& files) {
-  const std::string dimension = sql::quote_identifier(definition_->dimension);
-  const char* type = definition_->type == columnar::ColumnType::int32 ? "INTEGER" : "VARCHAR";
-  MR_TRY(engine_->execute(fmt::format(
-      "CREATE OR REPLACE TEMP TABLE sums (hour TIMESTAMPTZ, site VARCHAR, {} {}, requests BIGINT, "
-      "errors BIGINT, bytes BIGINT)",
-      dimension, type)));
-  // The columns of no row, for those that no file has.
-  std::string columns =
-      "CAST(NULL AS TIMESTAMPTZ) AS \"timestamp\", CAST(NULL AS VARCHAR) AS site, "
-      "CAST(NULL AS INTEGER) AS status, CAST(NULL AS BIGINT) AS bytes";
-  if (definition_->dimension != "status") {
-    columns += fmt::format(", CAST(NULL AS {}) AS {}", type, dimension);
-  }
+  const std::string none = query::select_none(source.snapshot().schema.file_columns());
+  MR_TRY(
+      engine_->execute(fmt::format("CREATE OR REPLACE TEMP TABLE sums AS SELECT {} FROM ({})",
+                                   query::column_list(table_.snapshot().schema.file_columns()),
+                                   query::select_none(table_.snapshot().schema.file_columns()))));
   for (std::size_t begin = 0; begin < files.size();) {
     std::uint64_t group_bytes = files[begin].size_bytes;
     std::size_t end = begin + 1;
@@ -272,14 +267,14 @@ Result<void> RollupTable::sum_up(const std::string& source_root,
       group_bytes += files[end++].size_bytes;
     }
     MR_TRY_ASSIGN(const TableFiles group,
-                  open_files(*lake_, source_root, std::span(files).subspan(begin, end - begin)));
-    MR_TRY(engine_->execute(fmt::format(
-        "INSERT INTO sums SELECT date_trunc('hour', \"timestamp\"), site, {0}, count(*), "
-        "count(*) FILTER (status >= 500), {3} "
-        "FROM (SELECT {1} WHERE false UNION ALL BY NAME "
-        "SELECT * FROM read_parquet({2}, hive_partitioning = false, union_by_name = true)) "
-        "GROUP BY ALL",
-        dimension, columns, sql::quote_list(group.paths), saturated_sum("bytes"))));
+                  open_files(*lake_, source.root(), std::span(files).subspan(begin, end - begin)));
+    const std::string records = fmt::format(
+        "{} UNION ALL BY NAME SELECT * FROM read_parquet({}, hive_partitioning = false, "
+        "union_by_name = true)",
+        none, sql::quote_list(group.paths));
+    MR_TRY(engine_->execute(fmt::format("INSERT INTO sums (hour, site{}{}) {}",
+                                        definition_->dimension_list(), definition_->measure_list(),
+                                        definition_->sums_of(records))));
     begin = end;
   }
   return {};
@@ -298,19 +293,18 @@ Result<Hours> RollupTable::hours_in(const std::string& temporary_table) {
 // Adds the rows of the rollup's own files to the sums: those of hours that were summed up anew only
 // where they are to be added to.
 Result<void> RollupTable::merge_with(const std::vector<std::string>& paths, bool is_rebuild) {
-  const std::string dimension = sql::quote_identifier(definition_->dimension);
-  const std::string columns = fmt::format("hour, site, {}, requests, errors, bytes", dimension);
+  const std::string columns =
+      fmt::format("hour, site{}{}", definition_->dimension_list(), definition_->measure_list());
   std::string all = fmt::format("SELECT {} FROM sums", columns);
   if (!paths.empty()) {
     all += fmt::format(" UNION ALL SELECT {} FROM read_parquet({}, hive_partitioning = false){}",
                        columns, sql::quote_list(paths),
                        is_rebuild ? " WHERE hour NOT IN (SELECT hour FROM sums)" : "");
   }
-  return engine_->execute(fmt::format(
-      "CREATE OR REPLACE TEMP TABLE merged AS SELECT hour, site, {0}, "
-      "{2} AS requests, {3} AS errors, {4} AS bytes FROM ({1}) "
-      "GROUP BY hour, site, {0} ORDER BY hour, site, requests DESC, {0}",
-      dimension, all, saturated_sum("requests"), saturated_sum("errors"), saturated_sum("bytes")));
+  return engine_->execute(
+      fmt::format("CREATE OR REPLACE TEMP TABLE merged AS SELECT hour, site{0}{1} FROM ({2}) "
+                  "GROUP BY hour, site{0}",
+                  definition_->dimension_list(), definition_->merged_measures(), all));
 }
 
 Result<delta::AddFile> RollupTable::write_hour(Hour hour) {
@@ -318,10 +312,11 @@ Result<delta::AddFile> RollupTable::write_hour(Hour hour) {
   const ScratchFile local(fmt::format("{}/{}.parquet", scratch_directory_, id));
   const std::string date = date_of(hour);
   const std::string where = "hour = " + hour_literal(hour);
-  MR_TRY(engine_->execute(fmt::format(
-      "COPY (SELECT * FROM merged WHERE {} ORDER BY site, requests DESC, {}) TO {} "
-      "(FORMAT parquet, COMPRESSION zstd)",
-      where, sql::quote_identifier(definition_->dimension), sql::quote_text(local.path()))));
+  MR_TRY(engine_->execute(
+      fmt::format("COPY (SELECT * FROM merged WHERE {} ORDER BY site, {} DESC{}) TO {} "
+                  "(FORMAT parquet, COMPRESSION zstd)",
+                  where, sql::quote_identifier(definition_->measures.front().name),
+                  definition_->dimension_list(), sql::quote_text(local.path()))));
   MR_TRY_ASSIGN(const auto counted,
                 engine_->rows(fmt::format("SELECT count(*) FROM merged WHERE {}", where)));
   const std::int64_t rows = std::stoll(counted.at(0).at(0).value_or("0"));

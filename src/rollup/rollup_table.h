@@ -27,8 +27,9 @@ struct SourceChanges {
 class RollupTable {
  public:
   // All must outlive it. `scratch_directory`: for files on their way to the store.
-  static Result<RollupTable> open(const RollupDefinition& definition, store::ObjectStore& lake,
-                                  sql::Engine& engine, const Clock& clock,
+  static Result<RollupTable> open(const RollupDefinition& definition,
+                                  const columnar::TableSchema& source_schema,
+                                  store::ObjectStore& lake, sql::Engine& engine, const Clock& clock,
                                   std::string scratch_directory);
 
   // Folds what `source` has added since the last time into the hours it touches, in one commit that
@@ -63,7 +64,7 @@ class RollupTable {
   Result<SourceChanges> changes_since(delta::DeltaTable& source, delta::Version covered) const;
   Result<std::size_t> commit(delta::DeltaTable& source, const SourceChanges& changes,
                              bool is_rebuild);
-  Result<void> sum_up(const std::string& source_root, const std::vector<store::ObjectSize>& files);
+  Result<void> sum_up(const delta::DeltaTable& source, const std::vector<store::ObjectSize>& files);
   Result<Hours> hours_in(const std::string& temporary_table);
   std::vector<delta::Progress> progress_to(const delta::DeltaTable& source) const;
   Result<std::vector<const delta::AddFile*>> replaced_files(

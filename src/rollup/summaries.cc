@@ -81,6 +81,7 @@ Result<std::size_t> Summaries::derive(std::vector<RollupTable>& rollups) {
   bool is_changed = false;
   bool are_known = true;
   for (RollupTable& rollup : rollups) {
+    if (!rollup.definition().is_built_in) continue;
     const std::string& name = rollup.definition().name;
     const delta::Snapshot& snapshot = rollup.table().snapshot();
     const auto derived = state.find(name);
@@ -178,13 +179,14 @@ Result<void> Summaries::write_summary(Hour hour, std::vector<RollupTable>& rollu
   bool has_totals = false;
   for (RollupTable& rollup : rollups) {
     const RollupDefinition& definition = rollup.definition();
+    if (!definition.is_built_in) continue;
     MR_TRY_ASSIGN(const TableFiles opened, open_hour(rollup, hour));
     if (opened.paths.empty()) continue;
     const std::string from = fmt::format(
         "(SELECT * FROM read_parquet({}, hive_partitioning = false) WHERE hour = TIMESTAMPTZ {})",
         sql::quote_list(opened.paths), sql::quote_text(to_text(hour)));
     for (const Names& names : summary_names) {
-      if (names.dimension != definition.dimension) continue;
+      if (names.dimension != definition.dimensions.front()) continue;
       MR_TRY_ASSIGN(
           const auto totals,
           engine_.rows(fmt::format("SELECT {}, {}, {}, count(*) FROM {}", saturated_sum("requests"),
@@ -200,7 +202,7 @@ Result<void> Summaries::write_summary(Hour hour, std::vector<RollupTable>& rollu
                     engine_.rows(fmt::format("SELECT coalesce({}::VARCHAR, '(none)') AS name, "
                                              "{} AS n FROM {} GROUP BY name "
                                              "ORDER BY n DESC, name LIMIT {}",
-                                             sql::quote_identifier(definition.dimension),
+                                             sql::quote_identifier(definition.dimensions.front()),
                                              saturated_sum("requests"), from, listed_max)));
       ordered_json counts = ordered_json::object();
       MR_TRY_ASSIGN(std::int64_t rest, integer(totals.at(0).at(0)));

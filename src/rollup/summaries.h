@@ -21,8 +21,8 @@ class Summaries {
   Summaries(store::ObjectStore& lake, store::ObjectStore& analytics, sql::Engine& engine)
       : lake_(lake), analytics_(analytics), engine_(engine) {}
 
-  // Writes the summaries of the hours that the rollups have changed since the last time. Returns
-  // how many.
+  // Writes the summaries of the hours that the built-in ones of the rollups have changed since the
+  // last time. Returns how many.
   Result<std::size_t> derive(std::vector<RollupTable>& rollups);
 
  private:

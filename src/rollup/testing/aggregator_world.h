@@ -97,7 +97,7 @@ class AggregatorTest : public testing::Test {
                                     "count(*), count(*) FILTER (status >= 500), "
                                     "coalesce(sum(bytes), 0)::BIGINT FROM {{}} GROUP BY ALL "
                                     "ORDER BY ALL",
-                                    definition.dimension)));
+                                    definition.dimensions.front())));
     }
   }
 
