@@ -75,6 +75,8 @@ class Process::Impl {
     log(LogLevel::info, "stopping");
     readiness_.set_draining();
     if (maintainer_) maintainer_->stop();
+    if (lake_) lake_->hurry();
+    if (analytics_) analytics_->hurry();
     if (server_) server_->stop(config_.shutdown_grace);
     // No entry comes any more once the journal is closed; the writer reads what is in it.
     if (journal_) journal_->close();
@@ -85,7 +87,10 @@ class Process::Impl {
     writer_.reset();
     if (aggregator_thread_) {
       aggregator_thread_->stop();
-      if (const auto folded = aggregate_once(); !folded && drained) {
+      // Where the tables cannot be written there is nothing new, and no time to lose.
+      if (!drained) {
+        log(LogLevel::warn, "rollup: the next start goes on with what is new");
+      } else if (const auto folded = aggregate_once(); !folded) {
         log(LogLevel::warn, "rollup: the last run failed; the next start goes on from there",
             {{"reason", folded.error().message}});
       }

@@ -11,11 +11,15 @@
 #include "base/log.h"
 #include "base/random_id.h"
 #include "delta/log_entry.h"
+#include "delta/log_listing.h"
 #include "delta/schema_json.h"
 
 namespace millrace::delta {
 
 namespace {
+
+// The log's past is deleted an hour after it, at the earliest.
+constexpr std::chrono::minutes commit_time_max(10);
 
 Version before(Version version) { return Version(version.value() - 1); }
 
@@ -82,7 +86,15 @@ Result<void> DeltaTable::create(const columnar::TableSchema& schema) {
 
 Result<void> DeltaTable::refresh() {
   MR_TRY(read_new_entries());
-  return catch_up_with_checkpoint();
+  MR_TRY_ASSIGN(const bool is_at_end, is_entry_there(snapshot_.version));
+  return is_at_end ? Result<void>() : catch_up();
+}
+
+Result<bool> DeltaTable::is_entry_there(Version version) const {
+  const auto entry = store_->head(entry_key(version));
+  if (entry) return true;
+  if (entry.error().code == Errc::not_found) return false;
+  return tl::unexpected(entry.error());
 }
 
 Result<void> DeltaTable::read_new_entries() {
@@ -104,6 +116,23 @@ Result<void> DeltaTable::check_own_schema() const {
                           root_, snapshot_.version.value()));
 }
 
+// Whether the log begins behind a version.
+Result<bool> DeltaTable::is_cleaned_up_beyond(Version version) const {
+  MR_TRY_ASSIGN(const auto objects, store_->list(log_key("")));
+  const LogListing listing = sort_out(objects);
+  const bool is_checkpointed =
+      !listing.checkpoints.empty() && listing.checkpoints.back().version > version;
+  const bool is_begun_before =
+      std::any_of(listing.entries.begin(), listing.entries.end(),
+                  [version](const auto& entry) { return entry.version < version; });
+  return is_checkpointed && !is_begun_before;
+}
+
+bool DeltaTable::is_append_only() const {
+  const auto found = configuration_.find("delta.appendOnly");
+  return found != configuration_.end() && found->second == "true";
+}
+
 Result<void> DeltaTable::make_durable() { return store_->make_durable(root_ + "/_delta_log"); }
 
 Result<Version> DeltaTable::commit(const Commit& commit) {
@@ -122,6 +151,7 @@ Result<Version> DeltaTable::commit(const Commit& commit) {
     entry.progress[progress.progress_id] = progress.end;
 
   for (int attempt = 0; attempt < options_.commit_attempts_max; ++attempt) {
+    const Timestamp started = clock_->now();
     MR_TRY(refresh());
     MR_TRY(check_start(commit));
     const Version version = snapshot_.version.next();
@@ -130,15 +160,23 @@ Result<Version> DeltaTable::commit(const Commit& commit) {
         store_->put_if_absent(entry_key(version), encode_log_entry(entry, clock_->now()));
     bool is_ours = put.has_value();
     if (!put) {
-      if (put.error().code != Errc::already_exists && put.error().code != Errc::unavailable) {
-        return tl::unexpected(put.error());
-      }
       // The answer may have been lost, or be about an earlier attempt of ours: the log knows.
       auto own = is_own_entry(version, entry.commit_id);
-      if (!own)
+      const bool is_known_to_be_absent = !own && own.error().code == Errc::not_found;
+      const bool is_refused =
+          put.error().code != Errc::already_exists && put.error().code != Errc::unavailable;
+      if (is_known_to_be_absent && is_refused) return tl::unexpected(put.error());
+      if (!own) {
         return fail(Errc::unavailable,
                     fmt::format("{}; {}", put.error().message, own.error().message));
+      }
       is_ours = *own;
+    }
+    if (is_ours && clock_->now() - started > commit_time_max) {
+      // Whoever stood still for long may have written to where the log has been cleaned up since.
+      MR_TRY_ASSIGN(const bool is_in_the_past, is_cleaned_up_beyond(version));
+      is_ours = !is_in_the_past;
+      if (is_in_the_past) MR_TRY(store_->remove(entry_key(version)));
     }
     if (is_ours) {
       // Visible is not durable: the source will be forgotten on the strength of this answer.
@@ -196,7 +234,14 @@ Result<std::size_t> DeltaTable::delete_removed_files() {
 
 Result<std::vector<VersionChanges>> DeltaTable::changes_after(Version after) {
   std::vector<VersionChanges> changes;
+  MR_TRY(visit_changes_after(after, [&](const VersionChanges& each) { changes.push_back(each); }));
+  return changes;
+}
+
+Result<void> DeltaTable::visit_changes_after(
+    Version after, const std::function<void(const VersionChanges&)>& visit, const StopCheck& stop) {
   for (Version version = after.next(); version <= snapshot_.version; version = version.next()) {
+    if (stop && stop()) return fail(Errc::unavailable, "reading the log was stopped");
     auto entry = read_entry(version);
     if (!entry && entry.error().code == Errc::not_found) {
       return fail(Errc::not_found,
@@ -204,10 +249,10 @@ Result<std::vector<VersionChanges>> DeltaTable::changes_after(Version after) {
                               version.value(), snapshot_.version.value()));
     }
     if (!entry) return tl::unexpected(entry.error());
-    changes.push_back(
+    visit(
         {version, std::move(entry->operation), std::move(entry->adds), std::move(entry->removes)});
   }
-  return changes;
+  return {};
 }
 
 Result<LogEntry> DeltaTable::read_entry(Version version) const {

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -48,8 +49,10 @@ struct Progress {
 };
 
 // The operation of a commit that takes out records whose time is over. Whoever sums a table up
-// keeps their sums.
+// keeps their sums. Its progress of retention_progress_id is the day (since 1970-01-01) before
+// which records have been taken out so: what is left of such days is not all that there was.
 inline constexpr std::string_view retention_operation = "RETENTION";
+inline constexpr std::string_view retention_progress_id = "millrace-retention";
 
 struct Commit {
   std::string operation;  // "WRITE", "OPTIMIZE", "DELETE": for commitInfo.
@@ -76,6 +79,9 @@ struct Snapshot {
 };
 
 struct LogEntry;
+
+// Whether to give up what takes long. Empty: no.
+using StopCheck = std::function<bool()>;
 
 // What a clean-up has deleted, or in a dry run would have.
 struct RemovedObjects {
@@ -123,6 +129,8 @@ class DeltaTable {
   Result<void> make_durable();
 
   const Snapshot& snapshot() const { return snapshot_; }
+  // Whether records may not be taken out of it (delta.appendOnly).
+  bool is_append_only() const;
   const std::string& root() const { return root_; }
 
   // Makes the changes of `commit` part of the table and returns the version that holds them.
@@ -151,19 +159,27 @@ class DeltaTable {
   // and those that no commit ever named. Kept are files that were removed or made after `until`,
   // `kept_paths`, and what has a name (of a folder or its own) that starts with '_' or '.'.
   // `until` must lie before the start of every flush and every read that is under way.
-  // Errors: those of refresh() and list(), unavailable; a later call goes on.
+  // Errors: those of refresh() and list(), unavailable (also where `stop` said so); a later call
+  // goes on.
   Result<RemovedObjects> vacuum(Timestamp until, const std::set<std::string>& kept_paths,
-                                bool is_dry_run);
+                                bool is_dry_run, const StopCheck& stop = {});
 
   // Deletes the log's entries older than `until` that a checkpoint has taken the place of, as far
   // as all versions from `keep_from` on can still be read one by one, and checkpoints of more than
   // a day ago that are not the first to start from. Versions before that cannot be opened any more.
   // Errors: as vacuum().
-  Result<RemovedObjects> clean_up_log(Timestamp until, Version keep_from, bool is_dry_run);
+  Result<RemovedObjects> clean_up_log(Timestamp until, Version keep_from, bool is_dry_run,
+                                      const StopCheck& stop = {});
 
   // The versions after `after` up to the snapshot's, in order.
   // Errors: not_found where the log of one of them has been cleaned up.
   Result<std::vector<VersionChanges>> changes_after(Version after);
+
+  // As changes_after(), one by one: however many they are, memory holds one.
+  // Errors: likewise; unavailable where `stop` said so.
+  Result<void> visit_changes_after(Version after,
+                                   const std::function<void(const VersionChanges&)>& visit,
+                                   const StopCheck& stop = {});
 
  private:
   DeltaTable(store::ObjectStore& store, const Clock& clock, std::string root, TableOptions options);
@@ -178,10 +194,12 @@ class DeltaTable {
 
   Result<void> load();
   Result<void> read_new_entries();
-  Result<void> catch_up_with_checkpoint();
+  Result<void> catch_up();
+  Result<bool> is_entry_there(Version version) const;
+  Result<bool> is_cleaned_up_beyond(Version version) const;
   Result<void> check_own_schema() const;
   Result<bool> load_from(const std::string& start_after);
-  bool load_checkpoint(Version version);
+  Result<bool> load_checkpoint(Version version);
   Result<CheckpointState> read_checkpoint(Version version) const;
   Result<void> create(const columnar::TableSchema& schema);
   Result<void> check_start(const Commit& commit) const;
@@ -190,8 +208,8 @@ class DeltaTable {
   void apply(const LogEntry& entry, Version version);
   bool is_checkpoint_due() const;
   void checkpoint_if_due();
-  Result<void> remove_all(const std::vector<store::ObjectInfo>& objects, bool is_dry_run,
-                          RemovedObjects& removed);
+  Result<RemovedObjects> remove_all(const std::vector<store::ObjectInfo>& objects, bool is_dry_run,
+                                    const StopCheck& stop);
   Result<void> write_checkpoint() const;
   std::string log_key(std::string_view name) const;
   std::string entry_key(Version version) const;

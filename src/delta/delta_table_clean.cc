@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/crash_point.h"
 #include "delta/delta_table.h"
 #include "delta/log_listing.h"
 
@@ -23,7 +24,7 @@ bool is_hidden(std::string_view path) {
 }  // namespace
 
 Result<RemovedObjects> DeltaTable::vacuum(Timestamp until, const std::set<std::string>& kept_paths,
-                                          bool is_dry_run) {
+                                          bool is_dry_run, const StopCheck& stop) {
   // First what is there, then what the table names: a commit in between adds to the latter only.
   MR_TRY_ASSIGN(auto objects, store_->list(root_ + "/"));
   MR_TRY(refresh());
@@ -34,13 +35,11 @@ Result<RemovedObjects> DeltaTable::vacuum(Timestamp until, const std::set<std::s
     const auto tombstone = tombstones_.find(path);
     return tombstone != tombstones_.end() && tombstone->second.removed >= until;
   });
-  RemovedObjects removed;
-  MR_TRY(remove_all(objects, is_dry_run, removed));
-  return removed;
+  return remove_all(objects, is_dry_run, stop);
 }
 
-Result<RemovedObjects> DeltaTable::clean_up_log(Timestamp until, Version keep_from,
-                                                bool is_dry_run) {
+Result<RemovedObjects> DeltaTable::clean_up_log(Timestamp until, Version keep_from, bool is_dry_run,
+                                                const StopCheck& stop) {
   constexpr std::chrono::hours checkpoint_age_max(24);
   MR_TRY_ASSIGN(const auto objects, store_->list(log_key("")));
   const LogListing listing = sort_out(objects);
@@ -53,13 +52,16 @@ Result<RemovedObjects> DeltaTable::clean_up_log(Timestamp until, Version keep_fr
   };
   // The newest checkpoint that is old enough becomes the first thing of the log. It must be
   // readable, or the table were lost.
+  const auto has_past = [&](Version version) {
+    return (!listing.entries.empty() && listing.entries.front().version < version) ||
+           listing.checkpoints.front().version < version;
+  };
   const auto first = std::find_if(
       listing.checkpoints.rbegin(), listing.checkpoints.rend(), [&](const auto& checkpoint) {
         return checkpoint.version <= keep_from && is_old_entry(checkpoint.version) &&
-               read_checkpoint(checkpoint.version);
+               has_past(checkpoint.version) && read_checkpoint(checkpoint.version);
       });
   const Version first_kept = first == listing.checkpoints.rend() ? Version(0) : first->version;
-  RemovedObjects removed;
   std::vector<store::ObjectInfo> unneeded;
   for (const auto& entry : listing.entries) {
     if (entry.version < first_kept) unneeded.push_back(entry.info);
@@ -71,19 +73,21 @@ Result<RemovedObjects> DeltaTable::clean_up_log(Timestamp until, Version keep_fr
         checkpoint.version > first_kept && !is_newest && checkpoint.info.modified < day_ago;
     if (checkpoint.version < first_kept || is_superseded) unneeded.push_back(checkpoint.info);
   }
-  MR_TRY(remove_all(unneeded, is_dry_run, removed));
-  return removed;
+  return remove_all(unneeded, is_dry_run, stop);
 }
 
-// Oldest first, so that what is left of a log is always a log.
-Result<void> DeltaTable::remove_all(const std::vector<store::ObjectInfo>& objects, bool is_dry_run,
-                                    RemovedObjects& removed) {
+// Oldest first: what is left of a log is always a log, and where an entry is, those behind it are.
+Result<RemovedObjects> DeltaTable::remove_all(const std::vector<store::ObjectInfo>& objects,
+                                              bool is_dry_run, const StopCheck& stop) {
+  RemovedObjects removed;
   for (const store::ObjectInfo& object : objects) {
+    if (stop && stop()) return fail(Errc::unavailable, "the clean-up was stopped");
     if (!is_dry_run) MR_TRY(store_->remove(object.key));
+    crash_point("delta.after_clean_up_step");
     ++removed.count;
     removed.bytes += object.size_bytes;
   }
-  return {};
+  return removed;
 }
 
 }  // namespace millrace::delta

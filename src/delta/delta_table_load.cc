@@ -67,18 +67,10 @@ Result<void> DeltaTable::load() {
                           root_, snapshot_.version.value() + 1, listed_.value()));
 }
 
-// Another engine may have removed the entries that come next, once a checkpoint held them: what is
-// not there then is no sign that this is the newest version.
-Result<void> DeltaTable::catch_up_with_checkpoint() {
-  const auto hint = checkpoint_hint(*store_, log_key("_last_checkpoint"));
-  if (!hint || *hint <= snapshot_.version) return {};
-  MR_TRY_ASSIGN(const auto objects, store_->list(log_key(""), entry_key(snapshot_.version)));
-  const LogListing listing = sort_out(objects);
-  const auto is_newer = [this](const auto& object) { return object.version > snapshot_.version; };
-  if (!std::any_of(listing.entries.begin(), listing.entries.end(), is_newer) &&
-      !std::any_of(listing.checkpoints.begin(), listing.checkpoints.end(), is_newer)) {
-    return {};
-  }
+// The log has been cleaned up beyond the snapshot: what is not there is no sign that this is the
+// newest version. Clean-ups take the oldest entries first, or at least the snapshot's with the
+// next.
+Result<void> DeltaTable::catch_up() {
   DeltaTable newest(*store_, *clock_, root_, options_);
   MR_TRY(newest.load());
   if (newest.snapshot_.version <= snapshot_.version) return {};
@@ -94,7 +86,9 @@ Result<void> DeltaTable::catch_up_with_checkpoint() {
 Result<bool> DeltaTable::load_from(const std::string& start_after) {
   MR_TRY_ASSIGN(const auto objects, store_->list(log_key(""), start_after));
   LogListing listing = sort_out(objects);
-  while (!listing.checkpoints.empty() && !load_checkpoint(listing.checkpoints.back().version)) {
+  while (!listing.checkpoints.empty()) {
+    MR_TRY_ASSIGN(const bool is_loaded, load_checkpoint(listing.checkpoints.back().version));
+    if (is_loaded) break;
     listing.checkpoints.pop_back();
   }
   const bool has_first = !listing.entries.empty() && listing.entries.front().version == Version(0);
@@ -111,8 +105,9 @@ Result<bool> DeltaTable::load_from(const std::string& start_after) {
 }
 
 // False: it is not there or does not parse; nothing has changed then.
-bool DeltaTable::load_checkpoint(Version version) {
+Result<bool> DeltaTable::load_checkpoint(Version version) {
   auto rows = read_checkpoint(version);
+  if (!rows && rows.error().code == Errc::unavailable) return tl::unexpected(rows.error());
   if (!rows) {
     log(LogLevel::warn, "delta: a checkpoint could not be read; going on without it",
         {{"checkpoint", checkpoint_key(version)}, {"reason", rows.error().message}});
@@ -170,13 +165,14 @@ Result<DeltaTable::CheckpointState> DeltaTable::read_checkpoint(Version version)
   return state;
 }
 
-// Reading a version costs about as much as reading some hundred files' rows of a checkpoint.
+// Reading a version costs about as much as reading some hundred files' rows of a checkpoint. All
+// writers agree on the versions, about: the interval grows in steps.
 bool DeltaTable::is_checkpoint_due() const {
   constexpr std::int64_t files_per_version = 1'000;
   const std::int64_t by_size =
       static_cast<std::int64_t>(snapshot_.files.size()) / files_per_version;
   std::int64_t interval = options_.checkpoint_interval_versions;
-  while (interval < by_size) interval *= 10;
+  while (interval < by_size) interval *= 2;
   return snapshot_.version.value() % interval == 0;
 }
 

@@ -20,6 +20,7 @@ void set_up_curl_once() {
 
 struct Exchange {
   ClientResponse response;
+  std::string_view unsent;  // Of the request's body.
   std::uint64_t response_bytes_max = 0;
   bool is_too_large = false;
 };
@@ -31,6 +32,16 @@ std::size_t take_body(char* bytes, std::size_t, std::size_t size_bytes, void* us
   if (exchange.is_too_large) return 0;
   body.append(bytes, size_bytes);
   return size_bytes;
+}
+
+// There is no way back in a body: libcurl cannot send it again by itself, and so hide from its
+// caller that the server may have heard it before.
+std::size_t give_body(char* bytes, std::size_t, std::size_t size_bytes, void* user_data) {
+  std::string_view& unsent = static_cast<Exchange*>(user_data)->unsent;
+  const std::size_t count = std::min(size_bytes, unsent.size());
+  std::copy_n(unsent.data(), count, bytes);
+  unsent.remove_prefix(count);
+  return count;
 }
 
 std::size_t take_header(char* bytes, std::size_t, std::size_t size_bytes, void* user_data) {
@@ -68,9 +79,10 @@ struct Client::Impl {
   ClientOptions options;
 
   Result<ClientResponse> perform(const ClientRequest& request) {
-    Exchange exchange{.response = {}, .response_bytes_max = options.response_bytes_max};
+    Exchange exchange{
+        .response = {}, .unsent = request.body, .response_bytes_max = options.response_bytes_max};
     curl_easy_reset(curl);  // Keeps the connection.
-    set_method(request);
+    set_method(request, exchange);
     curl_slist* lines = nullptr;
     for (const auto& [name, value] : request.headers) {
       lines = curl_slist_append(lines, fmt::format("{}: {}", name, value).c_str());
@@ -89,6 +101,11 @@ struct Client::Impl {
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(options.timeout.count()));
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
                      static_cast<long>(options.connect_timeout.count()));
+    if (options.stall_timeout.count() > 0) {
+      curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1024L);
+      curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME,
+                       static_cast<long>(options.stall_timeout.count()));
+    }
     if (!options.ca_file.empty()) {
       curl_easy_setopt(curl, CURLOPT_CAINFO, options.ca_file.c_str());
     }
@@ -109,17 +126,21 @@ struct Client::Impl {
     return std::move(exchange.response);
   }
 
-  void set_method(const ClientRequest& request) {
+  void set_method(const ClientRequest& request, Exchange& exchange) {
     if (request.method == "HEAD") {
       curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
       return;
     }
     if (request.method == "PUT" || request.method == "POST") {
       curl_easy_setopt(curl, CURLOPT_POST, 1L);
-      // A null pointer would mean that the body comes from elsewhere.
-      curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.body.empty() ? "" : request.body.data());
       curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
                        static_cast<curl_off_t>(request.body.size()));
+      if (request.body.empty()) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
+      } else {
+        curl_easy_setopt(curl, CURLOPT_READFUNCTION, give_body);
+        curl_easy_setopt(curl, CURLOPT_READDATA, &exchange);
+      }
     }
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request.method.c_str());
   }

@@ -40,6 +40,8 @@ struct ClientRequest {
 
 struct ClientOptions {
   std::chrono::milliseconds timeout{30'000};  // Of one exchange, from the name's lookup on.
+  // How long it may stand still, in whole seconds; 0: as long as it may take.
+  std::chrono::seconds stall_timeout{0};
   std::chrono::milliseconds connect_timeout{30'000};
   std::uint64_t response_bytes_max = 64U << 20;
   std::string ca_file{};  // Certificates to trust (PEM). Empty: the system's.
@@ -53,9 +55,9 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  // Waits for the answer, whatever its status. A request may reach the server twice: a connection
-  // that was cut while it was idle looks like one that was cut after the request.
-  // Errors:
+  // Waits for the answer, whatever its status. A request with a body is sent once: where its
+  // connection is cut without an answer, that is an error, also if it was cut while it was idle.
+  // Others may be sent twice then. Errors:
   //   unavailable       no connection, or no whole answer in time; the server may have acted.
   //   invalid_argument  the URL is not one, or the server's certificate is not to be trusted.
   Result<ClientResponse> send(const ClientRequest& request);

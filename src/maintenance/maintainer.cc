@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <utility>
@@ -40,6 +42,17 @@ std::optional<Day> day_of_partition(const delta::AddFile& file) {
   if (value == file.partition_values.end() || !value->second) return std::nullopt;
   const auto day = parse_iso_date(*value->second);
   return day ? std::optional(*day) : std::nullopt;
+}
+
+// When the youngest of a file's records came; where its statistics do not say, when it was made.
+Timestamp last_received(const delta::AddFile& file) {
+  const auto stats = nlohmann::json::parse(file.stats_json, nullptr, false);
+  const nlohmann::json::json_pointer place("/maxValues/received_at");
+  if (stats.is_object() && stats.contains(place) && stats[place].is_string()) {
+    const auto time = parse_rfc3339(stats[place].get<std::string>());
+    if (time) return *time;
+  }
+  return file.modified;
 }
 
 std::uint64_t total_bytes(const delta::Snapshot& snapshot) {
@@ -82,7 +95,10 @@ Result<void> Maintainer::check_stop() const {
 }
 
 Result<std::vector<TableMaintenance>> Maintainer::run() {
-  MR_TRY_ASSIGN(const auto names, delta::find_tables(lake_));
+  MR_TRY_ASSIGN(const auto present, delta::find_tables(lake_));
+  std::vector<std::string> names = options_.record_tables;
+  for (const auto& definition : options_.rollups) names.push_back(definition.name);
+  std::erase_if(names, [&present](const std::string& name) { return !present.contains(name); });
   std::vector<TableMaintenance> all;
   std::optional<Error> first_error;
   const auto note = [&](Error error) {
@@ -97,50 +113,71 @@ Result<std::vector<TableMaintenance>> Maintainer::run() {
       note({done.error().code, fmt::format("{}: {}", name, done.error().message)});
     }
   }
-  if (options_.vacuums && !options_.is_dry_run) {
-    const auto removed = lake_.remove_unfinished(clock_.now() - unfinished_age_max);
-    if (!removed) note(removed.error());
-  }
   if (first_error) return tl::unexpected(*std::move(first_error));
   return all;
 }
 
 Result<TableMaintenance> Maintainer::run(const std::string& name) {
-  const auto retention =
-      std::chrono::duration_cast<std::chrono::hours>(options_.removed_file_retention);
-  MR_TRY_ASSIGN(auto table, delta::DeltaTable::open(lake_, clock_, name,
-                                                    {.removed_file_retention = retention}));
+  MR_TRY_ASSIGN(auto table, delta::DeltaTable::open(lake_, clock_, name));
   TableMaintenance done{.table = name,
                         .files_before = table.snapshot().files.size(),
                         .bytes_before = total_bytes(table.snapshot())};
-  MR_TRY(expire(table, done));
-  if (options_.compacts) MR_TRY(compact(table, done));
-  if (options_.vacuums) MR_TRY(clean(table, done));
+  std::optional<Error> first_error;
+  const auto note = [&first_error](const Result<void>& step) {
+    if (!step && !first_error) first_error = step.error();
+  };
+  note(expire(table, done));
+  if (options_.compacts) note(compact(table, done));
+  // Whatever went wrong may be for want of the room that this gives.
+  if (options_.vacuums) note(clean(table, done));
+  if (first_error) return tl::unexpected(*std::move(first_error));
   done.files_after = table.snapshot().files.size();
   done.bytes_after = total_bytes(table.snapshot());
   return done;
 }
 
-// Sums are meant to outlive the records.
+bool Maintainer::is_of_records(const std::string& table) const {
+  const auto& tables = options_.record_tables;
+  return std::find(tables.begin(), tables.end(), table) != tables.end();
+}
+
+// Sums are meant to outlive the records. Where another process has removed one of the files
+// meanwhile, they are left to the next run.
 Result<void> Maintainer::expire(delta::DeltaTable& table, TableMaintenance& done) {
-  if (options_.record_retention == milliseconds::zero()) return {};
-  if (query::time_column(table.snapshot().schema) == "hour") return {};
+  if (options_.record_retention == milliseconds::zero() || !is_of_records(done.table)) return {};
   const Timestamp until = clock_.now() - options_.record_retention;
   delta::Commit commit{.operation = std::string(delta::retention_operation)};
   std::uint64_t bytes = 0;
   for (const auto& [path, file] : table.snapshot().files) {
     const auto day = day_of_partition(file);
-    if (!day || *day + std::chrono::days(1) > until) continue;
+    // What came late stays as long: its key is remembered by it, and so is a replayed letter.
+    if (!day || *day + std::chrono::days(1) > until || last_received(file) >= until) continue;
     commit.removes.push_back({path, file.partition_values, file.size_bytes, true});
     bytes += static_cast<std::uint64_t>(file.size_bytes);
   }
   if (commit.removes.empty()) return {};
+  if (table.is_append_only()) {
+    return fail(Errc::invalid_argument,
+                fmt::format("{}: delta.appendOnly is set: its records cannot expire", done.table));
+  }
   tell_(fmt::format("{}: the time of {} ({}) from before {} is over", done.table,
                     plural(commit.removes.size(), "file"), rounded_size(bytes),
                     to_rfc3339(until).substr(0, 10)));
+  if (options_.is_dry_run) {
+    done.files_expired = commit.removes.size();
+    return {};
+  }
+  const std::string id(delta::retention_progress_id);
+  const auto known = table.snapshot().progress.find(id);
+  const auto start = known == table.snapshot().progress.end() ? std::optional<std::int64_t>()
+                                                              : std::optional(known->second);
+  const std::int64_t day = day_of(until).time_since_epoch().count();
+  commit.progress.push_back({id, start, std::max(day, start.value_or(day))});
+  crash_point("maintenance.before_commit");
+  const auto committed = table.commit(commit);
+  if (!committed && committed.error().code == Errc::fenced) return table.refresh();
+  if (!committed) return tl::unexpected(committed.error());
   done.files_expired = commit.removes.size();
-  if (options_.is_dry_run) return {};
-  MR_TRY(table.commit(commit));
   expired_.add(static_cast<double>(done.files_expired));
   return {};
 }
@@ -152,6 +189,7 @@ Result<void> Maintainer::compact(delta::DeltaTable& table, TableMaintenance& don
     partitions[file.partition_values].push_back(file);
   }
   const bool is_of_sums = query::time_column(table.snapshot().schema) == "hour";
+  Result<void> outcome;
   for (auto& [values, files] : partitions) {
     const auto day = day_of_partition(files.front());
     const bool is_settled = !day || *day + std::chrono::days(1) + settled_after <= clock_.now();
@@ -161,10 +199,11 @@ Result<void> Maintainer::compact(delta::DeltaTable& table, TableMaintenance& don
                                     is_settled ? 2 : options_.files_min);
     for (const auto& group : groups) {
       MR_TRY(check_stop());
-      MR_TRY(merge(table, group, done));
+      auto merged = merge(table, group, done);
+      if (!merged && outcome) outcome = std::move(merged);
     }
   }
-  return {};
+  return outcome;
 }
 
 // Where another process has removed one of the files meanwhile, they are left to the next run.
@@ -174,9 +213,9 @@ Result<void> Maintainer::merge(delta::DeltaTable& table, const std::vector<delta
   for (const auto& file : files) bytes += static_cast<std::uint64_t>(file.size_bytes);
   const std::string what = fmt::format("{}/{}: {} ({})", done.table, partition_text(files.front()),
                                        plural(files.size(), "small file"), rounded_size(bytes));
-  done.files_merged += files.size();
-  done.files_written += 1;
   if (options_.is_dry_run) {
+    done.files_merged += files.size();
+    done.files_written += 1;
     tell_(what + " to be merged into one");
     return {};
   }
@@ -192,12 +231,11 @@ Result<void> Maintainer::merge(delta::DeltaTable& table, const std::vector<delta
   crash_point("maintenance.after_commit");
   if (!committed && committed.error().code == Errc::fenced) {
     tell_(what + " were not merged: another process has changed them");
-    MR_TRY(lake_.remove(table.root() + '/' + merged.path));
-    done.files_merged -= files.size();
-    done.files_written -= 1;
-    return {};
+    return lake_.remove(table.root() + '/' + merged.path);
   }
   if (!committed) return tl::unexpected(committed.error());
+  done.files_merged += files.size();
+  done.files_written += 1;
   merged_.add(static_cast<double>(files.size()));
   written_.add();
   tell_(fmt::format("{} merged into one ({})", what,
@@ -208,22 +246,26 @@ Result<void> Maintainer::merge(delta::DeltaTable& table, const std::vector<delta
 // What a rollup has not read yet stays, whatever its age.
 Result<void> Maintainer::clean(delta::DeltaTable& table, TableMaintenance& done) {
   MR_TRY(check_stop());
-  MR_TRY_ASSIGN(const auto covered, rollup::least_covered_version(options_.rollups, lake_, clock_,
-                                                                  table.snapshot().table_id));
+  std::optional<delta::Version> covered;
+  if (is_of_records(done.table)) {
+    MR_TRY_ASSIGN(covered, rollup::least_covered_version(options_.rollups, lake_, clock_,
+                                                         table.snapshot().table_id));
+  }
   std::set<std::string> unread;
   if (covered && *covered < table.snapshot().version) {
-    auto changes = table.changes_after(*covered);
-    // Of a log that is gone a rollup makes itself anew.
-    if (!changes && changes.error().code != Errc::not_found) return tl::unexpected(changes.error());
-    for (const auto& change : changes ? *changes : std::vector<delta::VersionChanges>()) {
+    const auto keep = [&unread](const delta::VersionChanges& change) {
       for (const auto& file : change.adds) unread.insert(file.path);
-    }
+    };
+    const auto read = table.visit_changes_after(*covered, keep, [this] { return is_stopped(); });
+    // Of a log that is gone a rollup makes itself anew.
+    if (!read && read.error().code != Errc::not_found) return read;
   }
+  const auto stop = [this] { return is_stopped(); };
   MR_TRY_ASSIGN(done.vacuumed, table.vacuum(clock_.now() - options_.removed_file_retention, unread,
-                                            options_.is_dry_run));
+                                            options_.is_dry_run, stop));
   const delta::Version keep_from = covered ? covered->next() : table.snapshot().version;
   MR_TRY_ASSIGN(done.log_cleaned, table.clean_up_log(clock_.now() - options_.log_retention,
-                                                     keep_from, options_.is_dry_run));
+                                                     keep_from, options_.is_dry_run, stop));
   const std::string verb = options_.is_dry_run ? "to be deleted" : "deleted";
   if (done.vacuumed.count > 0) {
     tell_(fmt::format("{}: {} ({}) that nobody needs {}", done.table,
@@ -235,6 +277,12 @@ Result<void> Maintainer::clean(delta::DeltaTable& table, TableMaintenance& done)
                       plural(done.log_cleaned.count, "object"), verb));
   }
   if (!options_.is_dry_run) {
+    const auto ended = lake_.remove_unfinished(done.table + "/", clock_.now() - unfinished_age_max);
+    if (!ended) {
+      // A right that is needed for nothing else, and room that a rule of the bucket may free as
+      // well.
+      tell_(fmt::format("{}: unfinished uploads stay: {}", done.table, ended.error().message));
+    }
     vacuumed_.add(static_cast<double>(done.vacuumed.count + done.log_cleaned.count));
   }
   return {};

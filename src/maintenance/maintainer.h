@@ -26,8 +26,11 @@ struct MaintenanceOptions {
   std::chrono::milliseconds removed_file_retention = std::chrono::hours(7 * 24);
   // How long versions of a table can be opened again.
   std::chrono::milliseconds log_retention = std::chrono::hours(30 * 24);
-  // How long records and dead letters are kept, by their days; 0: for good. Sums stay.
+  // How long records and dead letters are kept after their day, and after they were received; 0:
+  // for good. Sums stay.
   std::chrono::milliseconds record_retention{0};
+  // The tables whose rows those are.
+  std::vector<std::string> record_tables = {"access_logs", "dead_letters"};
 
   // What they have not read yet is kept.
   std::vector<rollup::RollupDefinition> rollups = rollup::built_in_rollups();
@@ -65,12 +68,13 @@ class Maintainer {
   Maintainer(MaintenanceOptions options, store::ObjectStore& lake, sql::Engine& engine,
              const Clock& clock, MetricsRegistry& metrics, Tell tell);
 
-  // All tables of the lake, and what unfinished uploads there are. Goes on with the others where a
-  // table fails.
-  // Errors: the first of them; unavailable after stop().
+  // The tables of records and of sums, as far as there are such. Other tables of the lake are
+  // somebody else's. Goes on with the others where a table fails. Errors: the first of them;
+  // unavailable after stop().
   Result<std::vector<TableMaintenance>> run();
 
-  // One table. Errors: those of DeltaTable, of the store and of the engine; not_found.
+  // One table, whosever it is. Goes on with the rest of its work where a part of it fails.
+  // Errors: the first of those of DeltaTable, of the store and of the engine; not_found.
   Result<TableMaintenance> run(const std::string& table);
 
   // Ends what is under way soon, and all that comes. From any thread.
@@ -83,6 +87,7 @@ class Maintainer {
   Result<void> merge(delta::DeltaTable& table, const std::vector<delta::AddFile>& files,
                      TableMaintenance& done);
   Result<void> clean(delta::DeltaTable& table, TableMaintenance& done);
+  bool is_of_records(const std::string& table) const;
   Result<void> check_stop() const;
 
   const MaintenanceOptions options_;

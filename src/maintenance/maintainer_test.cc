@@ -104,16 +104,27 @@ TEST_F(MaintainerTest, WaitsForMoreFilesOfADayThatStillGetsRecords) {
 
 TEST_F(MaintainerTest, DoesNothingInADryRunButSaysWhatItWould) {
   add_three();
+  for (int i = 0; i < 25; ++i) add("2026-01-03", "('2026-01-03 03:04', 'a', '/', NULL, 200, 5)");
+  std::ofstream(temporary_.path_of("lake/access_logs/date=2026-01-02/orphan.parquet")) << "x";
+  clock_.advance(60 * 24h);
   options_.is_dry_run = true;
   options_.record_retention = 24h;
-  const auto version = table().snapshot().version;
+  const auto objects = [this] {
+    std::vector<std::pair<std::string, Timestamp>> all;
+    const auto listed = lake_->list("");
+    for (const auto& object : *listed) all.emplace_back(object.key, object.modified);
+    return all;
+  };
+  const auto before = objects();
   const auto done = maintain();
   ASSERT_TRUE(done);
-  EXPECT_EQ(done->files_merged, 3U);
-  EXPECT_EQ(done->files_expired, 3U);
-  EXPECT_EQ(table().snapshot().version, version);
+  EXPECT_EQ(done->files_merged, 28U);
+  EXPECT_EQ(done->files_expired, 28U);
+  EXPECT_EQ(done->vacuumed.count, 1U);
+  EXPECT_GT(done->log_cleaned.count, 10U);
+  EXPECT_EQ(objects(), before);
   EXPECT_NE(told_.find("access_logs/date=2026-01-02: 3 small files"), std::string::npos) << told_;
-  EXPECT_NE(told_.find("the time of 3 files"), std::string::npos) << told_;
+  EXPECT_NE(told_.find("the time of 28 files"), std::string::npos) << told_;
 }
 
 TEST_F(MaintainerTest, LeavesFilesToTheNextRunThatAnotherProcessHasRemoved) {
@@ -154,6 +165,122 @@ TEST_F(MaintainerTest, EndsTheTimeOfOldRecordsAndKeepsTheirSums) {
   run();
   EXPECT_EQ(rollup_rows("rollup_by_path"), sums);
   EXPECT_EQ(maintain("rollup_by_path")->files_expired, 0U) << "sums are not records";
+}
+
+TEST_F(MaintainerTest, KeepsOldRecordsThatCameLatelyAsLongAsOthers) {
+  add("2026-01-02", "('2026-01-02 03:04', 'a', '/old', NULL, 200, 5)");
+  auto late = table().snapshot().files.begin()->second;
+  remove("DELETE", late.path, "2026-01-02");
+  late.path = add("2026-01-02", "('2026-01-02 03:05', 'a', '/late', NULL, 200, 5)");
+  auto found = table().snapshot().files.at(late.path);
+  found.stats_json =
+      fmt::format(R"({{"maxValues":{{"received_at":"{}"}}}})", to_rfc3339(clock_.now() - 29 * 24h));
+  commit("WRITE", {found}, {});
+  options_.record_retention = 30 * 24h;
+  EXPECT_EQ(maintain()->files_expired, 0U);
+  clock_.advance(2 * 24h);
+  EXPECT_EQ(maintain()->files_expired, 1U);
+}
+
+class RetentionAndRollupsTest : public MaintainerTest {
+ protected:
+  RetentionAndRollupsTest() {
+    options_.record_retention = 30 * 24h;
+    path_ = add("2026-01-02",
+                "('2026-01-02 03:04', 'a', '/1', NULL, 200, 5), "
+                "('2026-01-02 03:05', 'a', '/1', NULL, 200, 5)");
+    run();
+  }
+
+  std::string requests() {
+    return rows_of("rollup_by_path", "SELECT sum(requests)::BIGINT FROM {}")
+        .at(0)
+        .at(0)
+        .value_or("");
+  }
+
+  std::string path_;
+};
+
+TEST_F(RetentionAndRollupsTest, KeepSumsOfADayThatLostRecordsBeforeItExpired) {
+  const auto rest = add("2026-01-02", "('2026-01-02 03:04', 'a', '/1', NULL, 200, 5)");
+  remove("DELETE", path_, "2026-01-02");
+  ASSERT_EQ(maintain()->files_expired, 1U);
+  run();
+  EXPECT_EQ(requests(), "3") << "what was left of the day is no measure any more";
+}
+
+TEST_F(RetentionAndRollupsTest, KeepSumsThroughARebuildAndAddWhatCameLate) {
+  ASSERT_EQ(maintain()->files_expired, 1U);
+  run();
+  add("2026-01-02", "('2026-01-02 03:06', 'a', '/1', NULL, 200, 5)");
+  ASSERT_TRUE(aggregator().rebuild(""));
+  EXPECT_EQ(requests(), "3");
+  ASSERT_TRUE(aggregator().rebuild(""));
+  EXPECT_EQ(requests(), "3");
+  const auto late = table().snapshot().files.begin()->second;
+  remove("DELETE", late.path, "2026-01-02");
+  run();
+  EXPECT_EQ(requests(), "3") << "a day that has expired is not made anew";
+}
+
+TEST_F(MaintainerTest, DoesNotTouchTablesOfOthers) {
+  add_three();
+  auto other =
+      *delta::DeltaTable::open_or_create(*lake_, clock_, "others", rollup::source_schema());
+  for (const char* path : {"date=2026-01-02/1.parquet", "date=2026-01-02/2.parquet"}) {
+    ASSERT_TRUE(lake_->put(std::string("others/") + path, "not even Parquet"));
+    ASSERT_TRUE(
+        other.commit({.operation = "WRITE",
+                      .adds = {{.path = path, .partition_values = {{"date", "2026-01-02"}}}},
+                      .removes = {},
+                      .progress = {}}));
+  }
+  options_.record_retention = 30 * 24h;
+  options_.scratch_directory = temporary_.path();
+  Maintainer maintainer(options_, *lake_, *engine_, clock_, metrics_, [](const std::string&) {});
+  const auto done = maintainer.run();
+  ASSERT_TRUE(done) << done.error().message;
+  ASSERT_TRUE(other.refresh());
+  EXPECT_EQ(other.snapshot().version.value(), 2);
+  EXPECT_EQ(table().snapshot().files.size(), 0U);
+}
+
+TEST_F(MaintainerTest, GoesOnWithTheRestWhereAFileIsDamaged) {
+  add_three();
+  ASSERT_TRUE(lake_->put("access_logs/" + paths_[0], "damaged"));
+  add("2026-01-03", "('2026-01-03 03:04', 'a', '/', NULL, 200, 5)");
+  add("2026-01-03", "('2026-01-03 03:05', 'a', '/', NULL, 200, 5)");
+  std::ofstream(temporary_.path_of("lake/access_logs/date=2026-01-02/orphan.parquet")) << "x";
+  clock_.advance(8 * 24h);
+  EXPECT_FALSE(maintain());
+  EXPECT_EQ(table().snapshot().files.size(), 4U) << "the other day's files are merged";
+  EXPECT_FALSE(exists("date=2026-01-02/orphan.parquet"));
+}
+
+TEST_F(MaintainerTest, StopsBetweenTwoObjects) {
+  std::filesystem::create_directories(temporary_.path_of("lake/access_logs/date=2026-01-02"));
+  add_three();
+  for (int i = 0; i < 20; ++i) {
+    std::ofstream(temporary_.path_of(fmt::format("lake/access_logs/date=2026-01-02/{}.x", i)));
+  }
+  clock_.advance(8 * 24h);
+  class Counting final : public store::ForwardingStore {
+   public:
+    using ForwardingStore::ForwardingStore;
+    Result<void> remove(std::string_view key) override {
+      if (++removed == 3) maintainer->stop();
+      return ForwardingStore::remove(key);
+    }
+    Maintainer* maintainer = nullptr;
+    int removed = 0;
+  };
+  Counting lake(*lake_);
+  options_.scratch_directory = temporary_.path();
+  Maintainer maintainer(options_, lake, *engine_, clock_, metrics_, [](const std::string&) {});
+  lake.maintainer = &maintainer;
+  EXPECT_FALSE(maintainer.run());
+  EXPECT_EQ(lake.removed, 3);
 }
 
 TEST_F(MaintainerTest, DeletesWhatNobodyNeedsAndNothingElse) {

@@ -111,12 +111,16 @@ Result<std::size_t> Aggregator::rebuild(RollupTable& rollup) {
   }
 }
 
+// Another process may have folded the same, or only merged the rollup's files.
 Result<std::size_t> Aggregator::fold(RollupTable& rollup) {
-  auto folded = rollup.fold(*source_);
-  if (folded || folded.error().code != Errc::fenced) return folded;
-  log(LogLevel::info, "rollup: another process was faster; going on from there",
-      {{"rollup", rollup.definition().name}, {"reason", folded.error().message}});
-  MR_TRY(rollup.table().refresh());
+  constexpr int attempts_max = 3;
+  for (int attempt = 1; attempt <= attempts_max; ++attempt) {
+    auto folded = rollup.fold(*source_);
+    if (folded || folded.error().code != Errc::fenced) return folded;
+    log(LogLevel::info, "rollup: another process was faster; going on from there",
+        {{"rollup", rollup.definition().name}, {"reason", folded.error().message}});
+    MR_TRY(rollup.table().refresh());
+  }
   return 0;
 }
 
@@ -153,7 +157,10 @@ Result<void> Aggregator::run_all(bool is_rebuild, const std::string& name,
   const auto written = summaries_.derive(rollups_);
   if (written) summary.summaries_written = *written;
   if (!written && outcome) outcome = tl::unexpected(written.error());
-  if (outcome) {
+  const bool is_complete =
+      std::all_of(rollups_.begin(), rollups_.end(),
+                  [this](const RollupTable& rollup) { return rollup.lag_versions(*source_) <= 0; });
+  if (outcome && is_complete) {
     complete_version_ = source_->snapshot().version;
     complete_at_ = clock_.monotonic_now();
   }

@@ -281,5 +281,27 @@ TEST_F(AggregatorTest, TakesFilesThatLackAColumn) {
             (Rows{{std::nullopt, "1", "0"}}));
 }
 
+// As after a vacuum of another engine, which does not know who has read what.
+TEST_F(AggregatorTest, MakesItselfAnewWhereFilesAreGoneThatItHasNotRead) {
+  add("2026-01-02", "('2026-01-02 03:04', 's', '/a', NULL, 200, 5)");
+  run();
+  const auto small = add("2026-01-02", "('2026-01-02 03:05', 's', '/b', NULL, 200, 5)");
+  const auto merged = add("2026-01-02", "('2026-01-02 03:05', 's', '/b', NULL, 200, 5)");
+  auto file = delta::DeltaTable::open(*lake_, clock_, "access_logs")->snapshot().files.at(merged);
+  remove("DELETE", merged, "2026-01-02");
+  run();
+  // What was merged away before it was read, and deleted.
+  const auto unread = add("2026-01-02", "('2026-01-02 03:06', 's', '/c', NULL, 200, 5)");
+  const auto result = temporary_.path_of("lake/access_logs/" + unread);
+  std::filesystem::copy(result, result + ".merged.parquet");
+  file.path = unread + ".merged.parquet";
+  file.data_change = false;
+  commit("OPTIMIZE", {file}, {{unread, {{"date", "2026-01-02"}}, 0, false}});
+  std::filesystem::remove(result);
+  run();
+  expect_rollups_equal_group_by();
+  static_cast<void>(small);
+}
+
 }  // namespace
 }  // namespace millrace::rollup

@@ -27,6 +27,15 @@ constexpr std::chrono::hours removed_file_retention(1);
 // How much of the source is read at a time.
 constexpr std::uint64_t group_bytes_max = 1ULL << 30;
 
+// Whether records of that day have been taken out because their time was over: what is left of it
+// is not all that was summed up.
+bool is_expired(const delta::DeltaTable& source, const std::string& date) {
+  const auto& progress = source.snapshot().progress;
+  const auto until = progress.find(std::string(delta::retention_progress_id));
+  const auto day = parse_iso_date(date);
+  return until != progress.end() && day && day->time_since_epoch().count() < until->second;
+}
+
 store::ObjectSize size_of(const delta::AddFile& file) {
   return {file.path, static_cast<std::uint64_t>(file.size_bytes)};
 }
@@ -133,7 +142,12 @@ Result<std::size_t> RollupTable::fold(delta::DeltaTable& source) {
     return rebuild(source);
   }
   if (!since) return tl::unexpected(since.error());
-  return commit(source, *since, false);
+  auto folded = commit(source, *since, false);
+  if (folded || folded.error().code != Errc::not_found) return folded;
+  log(LogLevel::warn,
+      "rollup: files of the source are gone that were not read; making all sums anew",
+      {{"rollup", definition_->name}, {"reason", folded.error().message}});
+  return rebuild(source);
 }
 
 Result<std::size_t> RollupTable::rebuild(delta::DeltaTable& source) {
@@ -141,10 +155,19 @@ Result<std::size_t> RollupTable::rebuild(delta::DeltaTable& source) {
   SourceChanges all;
   all.added = all_files(source);
   if (const auto start = covered(source)) {
-    // What was taken out since then leaves no file behind that says so.
+    // First what is new, as far as it is still there: below, days that have expired are left as
+    // they are, since the sums know more than what is left of them.
     auto since = changes_since(source, delta::Version(*start));
     if (!since && since.error().code != Errc::not_found) return tl::unexpected(since.error());
-    if (since) all.recomputed_dates = std::move(since->recomputed_dates);
+    if (since) {
+      const auto folded = commit(source, *since, false);
+      if (!folded && folded.error().code != Errc::not_found) return folded;
+      if (!folded) all.recomputed_dates = std::move(since->recomputed_dates);
+    }
+    std::erase_if(all.added, [&](const store::ObjectSize& file) {
+      const auto found = source.snapshot().files.find(file.key);
+      return is_expired(source, partition_date(found->second.partition_values));
+    });
   } else if (other_progress(source)) {
     for (const auto& [path, file] : table_.snapshot().files) {
       all.recomputed_dates.insert(partition_date(file.partition_values));
@@ -168,6 +191,12 @@ Result<SourceChanges> RollupTable::changes_since(delta::DeltaTable& source,
       std::string date = partition_date(file.partition_values);
       // The protocol lets a remove leave its partition out; ours are in the path.
       if (date.empty() && file.path.starts_with("date=")) date = file.path.substr(5, 10);
+      if (is_expired(source, date)) {
+        log(LogLevel::warn,
+            "rollup: records were deleted of a day whose records have expired; its sums stay",
+            {{"rollup", definition_->name}, {"date", date}});
+        continue;
+      }
       changes.recomputed_dates.insert(std::move(date));
     }
   }
@@ -201,10 +230,7 @@ Result<std::size_t> RollupTable::commit(delta::DeltaTable& source, const SourceC
         changes.recomputed_dates.contains(partition_date(file->partition_values));
     if (!is_recomputed) kept.push_back(size_of(*file));
   }
-  {
-    MR_TRY_ASSIGN(const TableFiles kept_files, open_files(*lake_, table_.root(), kept));
-    MR_TRY(merge_with(kept_files.paths, is_rebuild));
-  }
+  MR_TRY(merge_with(kept, is_rebuild));
   MR_TRY_ASSIGN(const Hours merged, hours_in("merged"));
   for (const Hour hour : merged) {
     MR_TRY_ASSIGN(commit.adds.emplace_back(), write_hour(hour));
@@ -260,21 +286,35 @@ Result<void> RollupTable::sum_up(const delta::DeltaTable& source,
       engine_->execute(fmt::format("CREATE OR REPLACE TEMP TABLE sums AS SELECT {} FROM ({})",
                                    query::column_list(table_.snapshot().schema.file_columns()),
                                    query::select_none(table_.snapshot().schema.file_columns()))));
-  for (std::size_t begin = 0; begin < files.size();) {
-    std::uint64_t group_bytes = files[begin].size_bytes;
-    std::size_t end = begin + 1;
-    while (end < files.size() && group_bytes + files[end].size_bytes <= group_bytes_max) {
-      group_bytes += files[end++].size_bytes;
-    }
-    MR_TRY_ASSIGN(const TableFiles group,
-                  open_files(*lake_, source.root(), std::span(files).subspan(begin, end - begin)));
+  return for_each_group(source.root(), files, [&](const std::vector<std::string>& paths) {
     const std::string records = fmt::format(
         "{} UNION ALL BY NAME SELECT * FROM read_parquet({}, hive_partitioning = false, "
         "union_by_name = true)",
-        none, sql::quote_list(group.paths));
-    MR_TRY(engine_->execute(fmt::format("INSERT INTO sums (hour, site{}{}) {}",
+        none, sql::quote_list(paths));
+    return engine_->execute(fmt::format("INSERT INTO sums (hour, site{}{}) {}",
                                         definition_->dimension_list(), definition_->measure_list(),
-                                        definition_->sums_of(records))));
+                                        definition_->sums_of(records)));
+  });
+}
+
+// Has files of a table on this machine, so many at a time as there is room for.
+Result<void> RollupTable::for_each_group(
+    const std::string& root, const std::vector<store::ObjectSize>& files,
+    const std::function<Result<void>(const std::vector<std::string>&)>& use) {
+  std::uint64_t bytes_max = group_bytes_max;
+  for (std::size_t begin = 0; begin < files.size();) {
+    std::uint64_t group_bytes = files[begin].size_bytes;
+    std::size_t end = begin + 1;
+    while (end < files.size() && group_bytes + files[end].size_bytes <= bytes_max) {
+      group_bytes += files[end++].size_bytes;
+    }
+    auto group = open_files(*lake_, root, std::span(files).subspan(begin, end - begin));
+    if (!group && group.error().code == Errc::exhausted && end - begin > 1) {
+      bytes_max = group_bytes / 2;
+      continue;
+    }
+    if (!group) return tl::unexpected(std::move(group).error());
+    MR_TRY(use(group->paths));
     begin = end;
   }
   return {};
@@ -292,19 +332,20 @@ Result<Hours> RollupTable::hours_in(const std::string& temporary_table) {
 
 // Adds the rows of the rollup's own files to the sums: those of hours that were summed up anew only
 // where they are to be added to.
-Result<void> RollupTable::merge_with(const std::vector<std::string>& paths, bool is_rebuild) {
+Result<void> RollupTable::merge_with(const std::vector<store::ObjectSize>& files, bool is_rebuild) {
   const std::string columns =
       fmt::format("hour, site{}{}", definition_->dimension_list(), definition_->measure_list());
-  std::string all = fmt::format("SELECT {} FROM sums", columns);
-  if (!paths.empty()) {
-    all += fmt::format(" UNION ALL SELECT {} FROM read_parquet({}, hive_partitioning = false){}",
-                       columns, sql::quote_list(paths),
-                       is_rebuild ? " WHERE hour NOT IN (SELECT hour FROM sums)" : "");
-  }
+  MR_TRY(engine_->execute("CREATE OR REPLACE TEMP TABLE merged AS SELECT * FROM sums"));
+  MR_TRY(for_each_group(table_.root(), files, [&](const std::vector<std::string>& paths) {
+    return engine_->execute(fmt::format(
+        "INSERT INTO merged ({0}) SELECT {0} FROM read_parquet({1}, hive_partitioning = false){2}",
+        columns, sql::quote_list(paths),
+        is_rebuild ? " WHERE hour NOT IN (SELECT hour FROM sums)" : ""));
+  }));
   return engine_->execute(
-      fmt::format("CREATE OR REPLACE TEMP TABLE merged AS SELECT hour, site{0}{1} FROM ({2}) "
+      fmt::format("CREATE OR REPLACE TEMP TABLE merged AS SELECT hour, site{0}{1} FROM merged "
                   "GROUP BY hour, site{0}",
-                  definition_->dimension_list(), definition_->merged_measures(), all));
+                  definition_->dimension_list(), definition_->merged_measures()));
 }
 
 Result<delta::AddFile> RollupTable::write_hour(Hour hour) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -69,7 +70,10 @@ class RollupTable {
   std::vector<delta::Progress> progress_to(const delta::DeltaTable& source) const;
   Result<std::vector<const delta::AddFile*>> replaced_files(
       const Hours& touched, const std::set<std::string>& recomputed_dates) const;
-  Result<void> merge_with(const std::vector<std::string>& local_paths, bool is_rebuild);
+  Result<void> merge_with(const std::vector<store::ObjectSize>& files, bool is_rebuild);
+  Result<void> for_each_group(
+      const std::string& root, const std::vector<store::ObjectSize>& files,
+      const std::function<Result<void>(const std::vector<std::string>&)>& use);
   Result<delta::AddFile> write_hour(Hour hour);
 
   const RollupDefinition* definition_;

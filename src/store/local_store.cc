@@ -105,7 +105,7 @@ Result<std::unique_ptr<LocalStore>> LocalStore::open(std::string root) {
   const std::string temporary = fmt::format("{}/{}", root, temporary_directory);
   MR_TRY(create_directories(temporary));
   std::unique_ptr<LocalStore> store(new LocalStore(std::move(root)));
-  MR_TRY(store->remove_unfinished(SystemClock().now() - temporary_age_max));
+  MR_TRY(store->remove_unfinished("", SystemClock().now() - temporary_age_max));
   MR_TRY(TemporaryFile::create(store->root_));
   return store;
 }
@@ -265,7 +265,7 @@ Result<std::unique_ptr<LocalFiles>> LocalStore::local_files(
   return std::make_unique<InPlace>(root_);
 }
 
-Result<std::size_t> LocalStore::remove_unfinished(Timestamp until) {
+Result<std::size_t> LocalStore::remove_unfinished(std::string_view, Timestamp until) {
   std::size_t count = 0;
   std::error_code error;
   for (const auto& entry :

@@ -36,7 +36,7 @@ class LocalStore final : public ObjectStore {
   Result<void> make_durable(std::string_view prefix) override;
   Result<std::vector<std::string>> list_folders(std::string_view prefix) override;
   Result<std::unique_ptr<LocalFiles>> local_files(const std::vector<ObjectSize>& objects) override;
-  Result<std::size_t> remove_unfinished(Timestamp until) override;
+  Result<std::size_t> remove_unfinished(std::string_view prefix, Timestamp until) override;
 
  private:
   explicit LocalStore(std::string root) : root_(std::move(root)) {}

@@ -29,6 +29,20 @@ Bucket split(std::string_view url) {
 
 }  // namespace
 
+Result<void> check_s3_endpoint(std::string_view endpoint) {
+  if (endpoint.empty()) return {};
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (!endpoint.starts_with(scheme)) continue;
+    std::string_view host = endpoint.substr(scheme.size());
+    if (host.ends_with('/')) host.remove_suffix(1);
+    if (!host.empty() && host.find_first_of("/@?#") == std::string_view::npos) return {};
+  }
+  return fail(
+      Errc::invalid_argument,
+      "the endpoint is not a URL of a host alone (want e.g. http://127.0.0.1:9000; keys have "
+      "settings of their own)");
+}
+
 bool is_s3(std::string_view url) { return url.starts_with(s3_scheme); }
 
 Result<void> check_location(std::string_view url) {

@@ -102,9 +102,13 @@ class ObjectStore {
   virtual Result<std::unique_ptr<LocalFiles>> local_files(
       const std::vector<ObjectSize>& objects) = 0;
 
-  // Deletes what writers have left unfinished before `until`, and returns how many there were.
-  // Errors: unavailable.
-  virtual Result<std::size_t> remove_unfinished(Timestamp until) = 0;
+  // Deletes what writers of keys that start with `prefix` have left unfinished before `until`, as
+  // far as the store can tell them apart, and returns how many there were. Errors: unavailable.
+  virtual Result<std::size_t> remove_unfinished(std::string_view prefix, Timestamp until) = 0;
+
+  // The process is to end: from now on calls fail at once where they would wait for a store that is
+  // in trouble. From any thread.
+  virtual void hurry() {}
 };
 
 }  // namespace millrace::store

@@ -163,6 +163,8 @@ class ReadCache::Pinned final : public LocalFiles {
 
 Result<std::unique_ptr<ReadCache>> ReadCache::open(std::string directory,
                                                    std::uint64_t size_bytes_max) {
+  // Users cannot link each other's files, nor should they read them.
+  directory += fmt::format("/{}", ::geteuid());
   MR_TRY(create_directories(directory + "/copies"));
   MR_TRY(create_directories(directory + "/pins"));
   std::error_code ignored;
@@ -186,11 +188,8 @@ Result<std::unique_ptr<LocalFiles>> ReadCache::pin(ObjectStore& store, const std
     for (std::size_t i = next++; i < missing.size(); i = next++) {
       const std::string path = pinned->path_of(missing[i].key);
       auto fetched = fetch(store, missing[i], path);
-      if (fetched) {
-        // Where another process was faster, its copy stays and this one goes with its pin.
-        ::link(path.c_str(), copy_path(place, missing[i].key).c_str());
-        continue;
-      }
+      if (fetched) fetched = keep(path, copy_path(place, missing[i].key));
+      if (fetched) continue;
       next = missing.size();
       const std::lock_guard lock(mutex);
       if (!error) error = std::move(fetched).error();
@@ -207,6 +206,14 @@ Result<std::unique_ptr<LocalFiles>> ReadCache::pin(ObjectStore& store, const std
   return pinned;
 }
 
+// Under the lock, so that whoever adds up the sizes meets the file once.
+Result<void> ReadCache::keep(const std::string& path, const std::string& copy) {
+  MR_TRY_ASSIGN(const FileDescriptor lock, take_lock(directory_ + "/lock"));
+  // Where another process was faster, its copy stays and this one goes with its pin.
+  if (::link(path.c_str(), copy.c_str()) == 0 || errno == EEXIST) return {};
+  return tl::unexpected(errno_error("creating", copy, errno));
+}
+
 // Links what is there, takes the room for what is not, and returns the latter.
 Result<std::vector<ObjectSize>> ReadCache::reserve(const std::string& place,
                                                    const std::vector<ObjectSize>& objects,
@@ -216,9 +223,10 @@ Result<std::vector<ObjectSize>> ReadCache::reserve(const std::string& place,
   if (all_bytes > size_bytes_max_) {
     return fail(
         Errc::exhausted,
-        fmt::format("{} files of {} are needed at once, and the cache may hold {} "
-                    "(cache.size_max): ask for less (--from, --to, --site), or raise it",
-                    objects.size(), rounded_size(all_bytes), rounded_size(size_bytes_max_)));
+        fmt::format(
+            "{} files of {} are needed at once, and the cache may hold {} "
+            "(cache.size_max): raise it, or narrow what is read (a query by --from, --to, --site)",
+            objects.size(), rounded_size(all_bytes), rounded_size(size_bytes_max_)));
   }
   std::vector<ObjectSize> missing;
   std::uint64_t missing_bytes = 0;
@@ -237,30 +245,45 @@ Result<std::vector<ObjectSize>> ReadCache::reserve(const std::string& place,
   if (missing.empty()) return missing;
   MR_TRY(make_room(missing_bytes));
   for (const ObjectSize& object : missing) {
-    MR_TRY(allocate(pinned.path_of(object.key), object.size_bytes));
+    const std::string path = pinned.path_of(object.key);
+    auto allocated = allocate(path, object.size_bytes);
+    if (!allocated && allocated.error().code == Errc::exhausted) {
+      // The disk is fuller than the cache may be: nothing that is not in use is worth that.
+      MR_TRY(make_room(size_bytes_max_));
+      std::error_code ignored;
+      fs::remove(path, ignored);
+      allocated = allocate(path, object.size_bytes);
+    }
+    if (!allocated) return tl::unexpected(std::move(allocated).error());
   }
   return missing;
 }
 
+// Nothing is deleted where that would not do. To ask for all there is deletes all that is free.
 Result<void> ReadCache::make_room(std::uint64_t wanted_bytes) {
   remove_dead_pins(directory_ + "/pins");
   Usage usage;
   add_usage(directory_ + "/copies", false, usage);
   add_usage(directory_ + "/pins", true, usage);
+  std::uint64_t used_bytes = usage.bytes;
+  for (const Usage::Copy& copy : usage.free) used_bytes -= copy.size_bytes;
+  if (used_bytes + wanted_bytes > size_bytes_max_ && wanted_bytes < size_bytes_max_) {
+    return fail(
+        Errc::exhausted,
+        fmt::format("{} more is needed, and of the cache's {} (cache.size_max) {} is in use: "
+                    "try again later, or raise it",
+                    rounded_size(wanted_bytes), rounded_size(size_bytes_max_),
+                    rounded_size(used_bytes)));
+  }
   std::sort(usage.free.begin(), usage.free.end(), [](const auto& a, const auto& b) {
     return std::pair(a.used.tv_sec, a.used.tv_nsec) < std::pair(b.used.tv_sec, b.used.tv_nsec);
   });
   for (const Usage::Copy& copy : usage.free) {
-    if (usage.bytes + wanted_bytes <= size_bytes_max_) return {};
+    if (usage.bytes + wanted_bytes <= size_bytes_max_) break;
     std::error_code error;
     if (fs::remove(copy.path, error)) usage.bytes -= copy.size_bytes;
   }
-  if (usage.bytes + wanted_bytes <= size_bytes_max_) return {};
-  return fail(Errc::exhausted,
-              fmt::format("{} more is needed, and of the cache's {} (cache.size_max) {} is in use: "
-                          "try again later, or raise it",
-                          rounded_size(wanted_bytes), rounded_size(size_bytes_max_),
-                          rounded_size(usage.bytes)));
+  return {};
 }
 
 std::string ReadCache::copy_path(const std::string& place, const std::string& key) const {

@@ -11,11 +11,12 @@
 namespace millrace::store {
 
 // Copies of a remote store's immutable objects in a directory of this machine. Any number of
-// processes may use one directory; what a process that died was using is free again. Thread-safe.
+// processes may use one directory, each user's a part of their own; what a process that died was
+// using is free again. Thread-safe.
 //
-// The copies take `size_bytes_max` at most, those that are being fetched included: the ones that
-// were used least recently make room, but none that is in use. A copy that is not as it was fetched
-// (cut short, written to) is fetched again.
+// The copies of a user take `size_bytes_max` at most, those that are being fetched included: the
+// ones that were used least recently make room, but none that is in use. A copy that is not as it
+// was fetched (cut short, written to) is fetched again.
 class ReadCache {
  public:
   // Creates the directory where it is missing. Errors: exhausted, unavailable.
@@ -38,6 +39,7 @@ class ReadCache {
   Result<std::vector<ObjectSize>> reserve(const std::string& place,
                                           const std::vector<ObjectSize>& objects,
                                           const Pinned& pinned);
+  Result<void> keep(const std::string& path, const std::string& copy);
   Result<void> make_room(std::uint64_t wanted_bytes);
   std::string copy_path(const std::string& place, const std::string& key) const;
 

@@ -1,12 +1,15 @@
 #include "store/read_cache.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <sstream>
+#include <thread>
 
 #include "store/testing/forwarding_store.h"
 #include "store/testing/memory_store.h"
@@ -52,9 +55,13 @@ class ReadCacheTest : public testing::Test {
     return text.str();
   }
 
+  std::string own(const std::string& name) const {
+    return fmt::format("{}/cache/{}/{}", directory_, geteuid(), name);
+  }
+
   // The one copy there is.
   std::filesystem::path copy() const {
-    return std::filesystem::directory_iterator(directory_ + "/cache/copies")->path();
+    return std::filesystem::directory_iterator(own("copies"))->path();
   }
 
   std::string directory_;
@@ -71,7 +78,7 @@ TEST_F(ReadCacheTest, FetchesOnceAndGivesFilesUnderTheObjectsNames) {
     EXPECT_EQ(read(**files, "t/b"), content("t/b"));
   }
   EXPECT_EQ(store_.reads, 2);
-  EXPECT_TRUE(std::filesystem::is_empty(directory_ + "/cache/pins"));
+  EXPECT_TRUE(std::filesystem::is_empty(own("pins")));
 }
 
 TEST_F(ReadCacheTest, FetchesAgainWhatWasCutShortOrWrittenTo) {
@@ -122,11 +129,11 @@ TEST_F(ReadCacheTest, TakesNothingAwayThatIsInUseWhoeverUsesIt) {
 
 TEST_F(ReadCacheTest, FreesWhatADeadProcessUsed) {
   const auto cache = open(250);
-  std::filesystem::create_directories(directory_ + "/cache/pins/dead/t");
-  std::ofstream(directory_ + "/cache/pins/dead.lock");
-  std::ofstream(directory_ + "/cache/pins/dead/t/half") << std::string(200, 'x');
+  std::filesystem::create_directories(own("pins/dead/t"));
+  std::ofstream(own("pins/dead.lock"));
+  std::ofstream(own("pins/dead/t/half")) << std::string(200, 'x');
   EXPECT_TRUE(pin(*cache, {"t/a"}));
-  EXPECT_FALSE(std::filesystem::exists(directory_ + "/cache/pins/dead"));
+  EXPECT_FALSE(std::filesystem::exists(own("pins/dead")));
 }
 
 TEST_F(ReadCacheTest, KeepsNothingOfAFetchThatFailed) {
@@ -138,7 +145,47 @@ TEST_F(ReadCacheTest, KeepsNothingOfAFetchThatFailed) {
   const auto shorter = pin(*cache, {"t/b"});
   ASSERT_FALSE(shorter);
   EXPECT_EQ(shorter.error().code, Errc::corrupt);
-  EXPECT_TRUE(std::filesystem::is_empty(directory_ + "/cache/pins"));
+  EXPECT_TRUE(std::filesystem::is_empty(own("pins")));
+  for (const auto& entry : std::filesystem::directory_iterator(own("copies"))) {
+    EXPECT_EQ(entry.file_size(), 100U) << "only whole ones";
+  }
+}
+
+TEST_F(ReadCacheTest, DeletesNothingWhereThatWouldNotDo) {
+  const auto cache = open(250);
+  ASSERT_TRUE(pin(*cache, {"t/c"}));
+  const auto used = pin(*cache, {"t/a"});
+  ASSERT_TRUE(used);
+  ASSERT_TRUE(memory_.put("t/d", std::string(200, 'd')));
+  EXPECT_EQ(cache->pin(store_, "s3://here", {{"t/d", 200}}).error().code, Errc::exhausted);
+  const int reads = store_.reads;
+  EXPECT_TRUE(pin(*cache, {"t/c"}));
+  EXPECT_EQ(store_.reads, reads) << "it is still there";
+}
+
+TEST_F(ReadCacheTest, IsSharedByManyThreads) {
+  const auto cache = open(250);
+  std::atomic<int> failures{0};
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&, t] {
+        for (int i = 0; i < 50; ++i) {
+          const std::string key = std::string("t/") + "abc"[(i + t) % 3];
+          const auto files = pin(*cache, {key});
+          // Where the others use all of it, that is said.
+          if (!files && files.error().code != Errc::exhausted) ++failures;
+          if (files && read(**files, key) != content(key)) ++failures;
+        }
+      });
+    }
+  }
+  EXPECT_EQ(failures, 0);
+  std::uintmax_t size = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(own("copies"))) {
+    size += entry.file_size();
+  }
+  EXPECT_LE(size, 250U);
 }
 
 TEST_F(ReadCacheTest, TellsStoresApart) {

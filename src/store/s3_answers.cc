@@ -69,6 +69,12 @@ S3ErrorBody parse_s3_error(std::string_view xml) {
   return {root.child_value("Code"), root.child_value("Message"), root.child_value("Region")};
 }
 
+bool is_s3_document(std::string_view xml, std::string_view element) {
+  pugi::xml_document document;
+  return document.load_buffer(xml.data(), xml.size()) &&
+         document.document_element().name() == element;
+}
+
 Result<S3ListPage> parse_s3_list_page(std::string_view xml) {
   pugi::xml_document document;
   MR_TRY_ASSIGN(const pugi::xml_node root, root_of(document, xml, "ListBucketResult"));

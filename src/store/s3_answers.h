@@ -20,6 +20,9 @@ struct S3ErrorBody {
 // Reads what there is of it: proxies answer with bodies of their own.
 S3ErrorBody parse_s3_error(std::string_view xml);
 
+// Whether an answer is a document of that element.
+bool is_s3_document(std::string_view xml, std::string_view element);
+
 // One page of ListObjectsV2. Keys are whole.
 struct S3ListPage {
   std::vector<ObjectInfo> objects;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <initializer_list>
 #include <random>
 #include <thread>
 
@@ -69,17 +70,64 @@ milliseconds random_part_of(milliseconds pause) {
   return milliseconds(std::uniform_int_distribution<milliseconds::rep>(0, pause.count())(random));
 }
 
-bool is_about_credentials(std::string_view code) {
-  return code == "ExpiredToken" || code == "ExpiredTokenException" ||
-         code == "TokenRefreshRequired" || code == "InvalidToken" || code == "InvalidAccessKeyId";
+bool is_one_of(std::string_view code, std::initializer_list<std::string_view> codes) {
+  return std::find(codes.begin(), codes.end(), code) != codes.end();
 }
 
-bool is_success(int status) { return status >= 200 && status < 300; }
+bool is_about_credentials(std::string_view code) {
+  return is_one_of(code, {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired",
+                          "InvalidToken", "InvalidAccessKeyId"});
+}
 
-// CompleteMultipartUpload says 200 first, and how it went in the body (API reference).
-bool has_error_body(const S3Request& request, const ClientResponse& response) {
-  return request.operation == "CompleteMultipartUpload" &&
-         !parse_s3_error(response.body).code.empty();
+// What may be over when it is tried again.
+bool is_passing(int status, std::string_view code) {
+  // 409: a conditional request met another one that was under way.
+  return status == 408 || status == 409 || status == 429 || status >= 500 ||
+         is_one_of(code,
+                   {"RequestTimeout", "IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch",
+                    "SlowDown", "Throttling", "ThrottlingException", "KMS.ThrottlingException"});
+}
+
+// Whether an answer of success is the service's own. A gateway has one for everything too.
+bool is_authentic(const S3Request& request, const ClientResponse& response) {
+  if (!request.answer_header.empty()) return !response.header(request.answer_header).empty();
+  if (!request.answer_element.empty()) {
+    return is_s3_document(response.body, request.answer_element);
+  }
+  return response.body.empty();
+}
+
+// What the service means by an error, in the words of who can do something about it; empty: nothing
+// better than its own.
+std::string advice(const S3Request& request, const ClientResponse& response,
+                   const S3ErrorBody& body, const S3Options& options, const std::string& bucket) {
+  const std::string_view code = body.code;
+  if (code == "NoSuchBucket") return fmt::format("the bucket {} does not exist", bucket);
+  std::string region = body.region;
+  if (region.empty()) region = response.header("x-amz-bucket-region");
+  if (!region.empty() && region != options.region && response.status >= 300 &&
+      response.status <= 400) {
+    return fmt::format("the bucket {} is not in region {}: set s3.region to {}", bucket,
+                       options.region, region);
+  }
+  if (response.status >= 300 && response.status < 400) {
+    return fmt::format("it sends elsewhere, to \"{}\": set s3.endpoint to where the service is",
+                       response.header("location"));
+  }
+  if (code == "RequestTimeTooSkewed") {
+    return fmt::format(
+        "this machine's clock and the store's differ too much: the store's says {}; "
+        "set this machine's",
+        response.header("date"));
+  }
+  if (is_about_credentials(code)) return "the S3 credentials have expired or are unknown";
+  if (code == "SignatureDoesNotMatch") {
+    return "the secret key does not belong to the access key, or a proxy changes requests";
+  }
+  if (response.status == 403) {
+    return fmt::format("access is denied: the credentials need {}", request.permission);
+  }
+  return "";
 }
 
 }  // namespace
@@ -87,13 +135,7 @@ bool has_error_body(const S3Request& request, const ClientResponse& response) {
 Result<std::unique_ptr<S3Client>> S3Client::create(S3Options options, std::string bucket,
                                                    MetricsRegistry& metrics) {
   if (options.region.empty()) options.region = region_of_environment();
-  const bool is_url = options.endpoint.empty() || options.endpoint.starts_with("http://") ||
-                      options.endpoint.starts_with("https://");
-  if (!is_url) {
-    return fail(Errc::invalid_argument,
-                fmt::format("s3.endpoint: \"{}\" is not a URL (want e.g. http://127.0.0.1:9000)",
-                            options.endpoint));
-  }
+  MR_TRY(check_s3_endpoint(options.endpoint));
   return std::unique_ptr<S3Client>(new S3Client(std::move(options), std::move(bucket), metrics));
 }
 
@@ -114,11 +156,10 @@ Result<ClientResponse> S3Client::send(const S3Request& request) {
     if (now.response) return std::move(now.response);
     Error& error = now.response.error();
     const milliseconds wait = random_part_of(pause);
-    if (!now.may_help_to_repeat || !request.is_repeated || SteadyClock::now() + wait > give_up_at) {
+    if (!now.may_help_to_repeat || !request.is_repeated || is_hurried_ ||
+        SteadyClock::now() + wait > give_up_at) {
       // What an earlier attempt has done is not known, whatever became of this one.
-      const bool claims_nothing =
-          error.code == Errc::invalid_argument || error.code == Errc::exhausted;
-      if (claims_nothing && !is_outcome_known) error.code = Errc::unavailable;
+      if (error.code == Errc::exhausted && !is_outcome_known) error.code = Errc::unavailable;
       return std::move(now.response);
     }
     metrics_
@@ -163,9 +204,10 @@ S3Client::Attempt S3Client::attempt(const S3Request& request) {
   metrics_.counter("millrace_store_sent_bytes_total", "Bodies sent to S3, in bytes.")
       .add(static_cast<double>(request.body.size()));
   if (!response) {
+    // A certificate that is not to be trusted, say, will not be so in a moment.
     const bool may_help = response.error().code == Errc::unavailable;
-    return {fail(response.error().code, fmt::format("s3://{}/{}: {}: {}", bucket_, request.key,
-                                                    operation, response.error().message)),
+    return {fail(Errc::unavailable, fmt::format("s3://{}/{}: {}: {}", bucket_, request.key,
+                                                operation, response.error().message)),
             may_help, !may_help};
   }
   give_back(std::move(connection));
@@ -175,72 +217,44 @@ S3Client::Attempt S3Client::attempt(const S3Request& request) {
 }
 
 S3Client::Attempt S3Client::judge(const S3Request& request, ClientResponse response) {
+  const bool is_success = response.status >= 200 && response.status < 300;
+  if (!is_success) return judge_failure(request, response);
+  if (is_authentic(request, response)) return {std::move(response)};
+  // CompleteMultipartUpload says 200 first, and how it went in the body (API reference).
+  return {fail(Errc::unavailable,
+               fmt::format("s3://{}/{}: {} was answered with HTTP {}, and not as S3 does: {}",
+                           bucket_, request.key, request.operation, response.status,
+                           response.body.substr(0, 200))),
+          true, false};
+}
+
+S3Client::Attempt S3Client::judge_failure(const S3Request& request,
+                                          const ClientResponse& response) {
+  const S3ErrorBody body = parse_s3_error(response.body);
   const int status = response.status;
-  if (is_success(status) && !has_error_body(request, response)) return {std::move(response)};
-  Error error = explain(request, response);
-  if (is_about_credentials(parse_s3_error(response.body).code)) {
+  const bool is_of_service = !body.code.empty();
+  const std::string better = advice(request, response, body, options_, bucket_);
+  const std::string what = fmt::format("s3://{}/{}: {} was answered with HTTP {} {}{}{}", bucket_,
+                                       request.key, request.operation, status, body.code,
+                                       body.message.empty() ? "" : ": ", body.message);
+  Error error{Errc::unavailable, better.empty() ? what : fmt::format("{} ({})", better, what)};
+  if (is_one_of(body.code, {"NoSuchKey", "NoSuchUpload"})) error.code = Errc::not_found;
+  if (status == 412) error.code = Errc::already_exists;
+  if (is_of_service && (status == 507 || body.code == "QuotaExceeded")) {
+    error.code = Errc::exhausted;
+  }
+  // The service refuses before it does anything. Of others nobody knows what they have done.
+  const bool has_refused = is_of_service && ((status >= 400 && status < 500) || status == 507 ||
+                                             body.code == "SlowDown");
+  if (is_about_credentials(body.code)) {
     const auto before = credentials_->current();
     credentials_->renew();
     const auto after = credentials_->current();
     return {tl::unexpected(std::move(error)), before && after && !(*before == *after), true};
   }
-  // 409: a conditional request met another one that was under way.
-  const bool is_passing = status == 408 || status == 409 || status == 429 || status == 500 ||
-                          status == 502 || status == 503 || status == 504 || (is_success(status));
-  const bool is_timeout =
-      status == 400 && error.message.find("RequestTimeout") != std::string::npos;
-  const bool is_unknown = is_passing && status != 409 && status != 429;
-  return {tl::unexpected(std::move(error)), is_passing || is_timeout, !is_unknown};
-}
-
-Error S3Client::explain(const S3Request& request, const ClientResponse& response) const {
-  const S3ErrorBody body = parse_s3_error(response.body);
-  const std::string what = fmt::format("s3://{}/{}: {} was answered with HTTP {} {}{}{}", bucket_,
-                                       request.key, request.operation, response.status, body.code,
-                                       body.message.empty() ? "" : ": ", body.message);
-  const std::string_view code = body.code;
-  if (code == "NoSuchBucket") {
-    return {Errc::invalid_argument,
-            fmt::format("the bucket {} does not exist ({})", bucket_, what)};
-  }
-  if (response.status == 301 || code == "AuthorizationHeaderMalformed" ||
-      code == "IllegalLocationConstraintException") {
-    std::string region = body.region;
-    if (region.empty()) region = response.header("x-amz-bucket-region");
-    return {Errc::invalid_argument,
-            fmt::format("the bucket {} is not in region {}{} ({})", bucket_, options_.region,
-                        region.empty() ? "" : fmt::format(": set s3.region to {}", region), what)};
-  }
-  if (code == "RequestTimeTooSkewed") {
-    return {
-        Errc::unavailable,
-        fmt::format("this machine's clock and the store's differ too much: the store's says {}; "
-                    "set this machine's ({})",
-                    response.header("date"), what)};
-  }
-  if (is_about_credentials(code)) {
-    return {Errc::unavailable,
-            fmt::format("the S3 credentials have expired or are unknown ({})", what)};
-  }
-  if (code == "SignatureDoesNotMatch") {
-    return {Errc::unavailable,
-            fmt::format("the secret key does not belong to the access key, or a proxy changes "
-                        "requests ({})",
-                        what)};
-  }
-  switch (response.status) {
-    case 403:
-      return {Errc::unavailable, fmt::format("access is denied: the credentials need {} ({})",
-                                             request.permission, what)};
-    case 404: return {Errc::not_found, what};
-    case 412: return {Errc::already_exists, what};
-    case 507: return {Errc::exhausted, what};
-    case 400:
-    case 405:
-    case 411:
-    case 501: return {Errc::invalid_argument, what};
-    default: return {Errc::unavailable, what};
-  }
+  const bool may_help = error.code != Errc::exhausted && error.code != Errc::already_exists &&
+                        (is_passing(status, body.code) || (!is_of_service && status >= 400));
+  return {tl::unexpected(std::move(error)), may_help, has_refused};
 }
 
 std::string S3Client::url_of(const S3Request& request) const {
@@ -256,14 +270,20 @@ std::string S3Client::url_of(const S3Request& request) const {
 std::unique_ptr<http_client::Client> S3Client::take_connection() {
   {
     const std::lock_guard lock(mutex_);
+    if (is_hurried_) idle_.clear();  // Their timeouts are the patient ones.
     if (!idle_.empty()) {
       auto connection = std::move(idle_.back());
       idle_.pop_back();
       return connection;
     }
   }
+  constexpr int slow_factor = 10;
+  constexpr milliseconds hurried_timeout(2'000);
+  const milliseconds timeout =
+      is_hurried_ ? std::min(options_.request_timeout, hurried_timeout) : options_.request_timeout;
   return std::make_unique<Client>(
-      http_client::ClientOptions{.timeout = options_.request_timeout,
+      http_client::ClientOptions{.timeout = slow_factor * timeout,
+                                 .stall_timeout = std::chrono::ceil<std::chrono::seconds>(timeout),
                                  .connect_timeout = options_.connect_timeout,
                                  .response_bytes_max = response_bytes_max,
                                  .ca_file = options_.ca_file});

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <mutex>
@@ -28,6 +29,10 @@ struct S3Request {
   Headers headers{};
   std::string_view body{};
   bool is_repeated = true;  // Failing attempts are, until retry_timeout.
+  // What tells the service's own answer of success from one of something on the way to it: a
+  // header, the element that the body is, or nothing but an empty body.
+  std::string_view answer_header{};
+  std::string_view answer_element{};
 };
 
 // Sends signed requests to one bucket, again where that can help. Thread-safe: each request has a
@@ -38,15 +43,17 @@ class S3Client {
   static Result<std::unique_ptr<S3Client>> create(S3Options options, std::string bucket,
                                                   MetricsRegistry& metrics);
 
-  // The answer, if it is one of success (2xx).
+  // The answer, if it is the service's, and one of success.
   // Errors:
-  //   not_found         no such object, or upload.
-  //   already_exists    If-None-Match did not hold; an attempt of this call may be why.
-  //   exhausted         the service is full; nothing was written.
-  //   invalid_argument  it can never succeed: no such bucket, another region, a broken request.
-  //                     Nothing was done.
-  //   unavailable       all else, denied access and expired credentials too. Perhaps done.
+  //   not_found       no such object, or upload: the service itself says so.
+  //   already_exists  If-None-Match did not hold; an attempt of this call may be why.
+  //   exhausted       the service is full; nothing was written.
+  //   unavailable     all else, also what needs an operator: no such bucket, another region, denied
+  //                   access, credentials. Perhaps done.
   Result<http_client::ClientResponse> send(const S3Request& request);
+
+  // From now on no attempt is repeated, and none waits for long. From any thread.
+  void hurry() { is_hurried_ = true; }
 
   const S3Options& options() const { return options_; }
   const std::string& bucket() const { return bucket_; }
@@ -64,7 +71,7 @@ class S3Client {
 
   Attempt attempt(const S3Request& request);
   Attempt judge(const S3Request& request, http_client::ClientResponse response);
-  Error explain(const S3Request& request, const http_client::ClientResponse& response) const;
+  Attempt judge_failure(const S3Request& request, const http_client::ClientResponse& response);
   std::string url_of(const S3Request& request) const;
   std::unique_ptr<Client> take_connection();
   void give_back(std::unique_ptr<Client> connection);
@@ -74,6 +81,7 @@ class S3Client {
   std::string base_url_;
   MetricsRegistry& metrics_;
   const std::unique_ptr<S3Credentials> credentials_;
+  std::atomic<bool> is_hurried_{false};
 
   std::mutex mutex_;  // Guards idle_.
   std::vector<std::unique_ptr<Client>> idle_;

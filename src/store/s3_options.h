@@ -3,6 +3,9 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
+
+#include "base/result.h"
 
 namespace millrace::store {
 
@@ -23,13 +26,17 @@ struct S3Options {
   std::string session_token{};
 
   std::chrono::milliseconds connect_timeout{3'000};
-  std::chrono::milliseconds request_timeout{20'000};  // Of one attempt.
-  // No attempt starts later than this after the first; an operation takes this and one
-  // request_timeout at most.
+  // How long an attempt may stand still. While something moves it may take ten times as long.
+  std::chrono::milliseconds request_timeout{20'000};
+  // No attempt starts later than this after the first.
   std::chrono::milliseconds retry_timeout{30'000};
 
   // Uploads larger than a part go in parts; each open writer holds one in memory.
   std::uint64_t part_size_bytes = 8U << 20;
 };
+
+// Errors: invalid_argument: neither empty nor a URL of a host alone. It is not repeated: some write
+// passwords into URLs.
+Result<void> check_s3_endpoint(std::string_view endpoint);
 
 }  // namespace millrace::store

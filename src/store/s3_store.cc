@@ -29,17 +29,17 @@ Result<void> put_object(S3Client& client, std::string key, std::string_view byte
                     .permission = "s3:PutObject",
                     .key = std::move(key),
                     .headers = {binary_content},
-                    .body = bytes};
+                    .body = bytes,
+                    .answer_header = "etag"};
   if (is_conditional) request.headers.emplace_back("If-None-Match", "*");
   MR_TRY(client.send(request));
   return {};
 }
 
-std::uint64_t content_length(const http_client::ClientResponse& response) {
-  const std::string_view text = response.header("content-length");
-  std::uint64_t length = 0;
-  std::from_chars(text.data(), text.data() + text.size(), length);
-  return length;
+std::uint64_t number_of(std::string_view text) {
+  std::uint64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
 }
 
 // RFC 9110's date: "Tue, 15 Nov 1994 08:12:31 GMT".
@@ -48,6 +48,35 @@ Timestamp http_date(std::string_view text) {
   if (::strptime(std::string(text).c_str(), "%a, %d %b %Y %H:%M:%S GMT", &time) == nullptr)
     return {};
   return Timestamp(std::chrono::seconds(::timegm(&time)));
+}
+
+S3Request get_request(std::string key) {
+  return {.method = "GET",
+          .operation = "GetObject",
+          .permission = "s3:GetObject",
+          .key = std::move(key),
+          .answer_header = "etag"};
+}
+
+Result<http_client::ClientResponse> get_object_range(S3Client& client, std::string key,
+                                                     std::uint64_t first, std::uint64_t last) {
+  S3Request request = get_request(std::move(key));
+  request.headers = {{"Range", fmt::format("bytes={}-{}", first, last)}};
+  return client.send(request);
+}
+
+// The size and time of an object. By its first byte: an answer to HEAD has no body that would say
+// what is wrong.
+Result<ObjectInfo> head_object(S3Client& client, const std::string& key) {
+  const auto response = get_object_range(client, key, 0, 0);
+  if (!response && response.error().message.find("InvalidRange") != std::string::npos) {
+    return ObjectInfo{key, 0, {}};
+  }
+  if (!response) return tl::unexpected(response.error());
+  const std::string_view range = response->header("content-range");  // "bytes 0-0/1234"
+  const std::uint64_t size_bytes =
+      range.empty() ? response->body.size() : number_of(range.substr(range.find('/') + 1));
+  return ObjectInfo{key, size_bytes, http_date(response->header("last-modified"))};
 }
 
 // Sends what it gets in parts of one size, or as a whole where that is less than a part.
@@ -85,6 +114,7 @@ class S3ObjectWriter final : public ObjectWriter {
     S3Request request = upload_request("POST", "CompleteMultipartUpload", "s3:PutObject");
     request.headers = {{"Content-Type", "application/xml"}};
     request.body = parts;
+    request.answer_element = "CompleteMultipartUploadResult";
     auto completed = client_.send(request);
     // An attempt that got no answer has completed it, where the upload is gone and the object
     // there.
@@ -109,12 +139,14 @@ class S3ObjectWriter final : public ObjectWriter {
 
   Result<void> send_part() {
     if (upload_id_.empty()) {
-      MR_TRY_ASSIGN(const auto started, client_.send({.method = "POST",
-                                                      .operation = "CreateMultipartUpload",
-                                                      .permission = "s3:PutObject",
-                                                      .key = key_,
-                                                      .parameters = {{"uploads", ""}},
-                                                      .headers = {binary_content}}));
+      MR_TRY_ASSIGN(const auto started,
+                    client_.send({.method = "POST",
+                                  .operation = "CreateMultipartUpload",
+                                  .permission = "s3:PutObject",
+                                  .key = key_,
+                                  .parameters = {{"uploads", ""}},
+                                  .headers = {binary_content},
+                                  .answer_element = "InitiateMultipartUploadResult"}));
       MR_TRY_ASSIGN(upload_id_, parse_s3_upload_id(started.body));
     }
     S3Request request = upload_request("PUT", "UploadPart", "s3:PutObject");
@@ -122,6 +154,7 @@ class S3ObjectWriter final : public ObjectWriter {
                               {"partNumber", std::to_string(etags_.size() + 1)});
     request.headers = {binary_content};
     request.body = buffer_;
+    request.answer_header = "etag";
     MR_TRY_ASSIGN(const auto sent, client_.send(request));
     etags_.emplace_back(sent.header("etag"));
     size_bytes_ += buffer_.size();
@@ -130,9 +163,8 @@ class S3ObjectWriter final : public ObjectWriter {
   }
 
   bool is_complete() {
-    const auto there = client_.send(
-        {.method = "HEAD", .operation = "HeadObject", .permission = "s3:GetObject", .key = key_});
-    return there && content_length(*there) == size_bytes_;
+    const auto there = head_object(client_, key_);
+    return there && there->size_bytes == size_bytes_;
   }
 
   S3Client& client_;
@@ -185,10 +217,7 @@ Result<std::unique_ptr<ObjectWriter>> S3Store::create(std::string_view key) {
 
 Result<std::string> S3Store::get(std::string_view key) {
   MR_TRY_ASSIGN(std::string whole, whole_key(key));
-  MR_TRY_ASSIGN(auto response, client_->send({.method = "GET",
-                                              .operation = "GetObject",
-                                              .permission = "s3:GetObject",
-                                              .key = std::move(whole)}));
+  MR_TRY_ASSIGN(auto response, client_->send(get_request(std::move(whole))));
   return std::move(response.body);
 }
 
@@ -196,13 +225,8 @@ Result<std::string> S3Store::get_range(std::string_view key, std::uint64_t offse
                                        std::uint64_t size_bytes) {
   if (size_bytes == 0) return "";
   MR_TRY_ASSIGN(std::string whole, whole_key(key));
-  const std::uint64_t last = offset_bytes + size_bytes - 1;
   auto response =
-      client_->send({.method = "GET",
-                     .operation = "GetObject",
-                     .permission = "s3:GetObject",
-                     .key = std::move(whole),
-                     .headers = {{"Range", fmt::format("bytes={}-{}", offset_bytes, last)}}});
+      get_object_range(*client_, std::move(whole), offset_bytes, offset_bytes + size_bytes - 1);
   if (!response) {
     // The object ends before the range.
     if (response.error().message.find("InvalidRange") != std::string::npos) return "";
@@ -217,13 +241,10 @@ Result<std::string> S3Store::get_range(std::string_view key, std::uint64_t offse
 }
 
 Result<ObjectInfo> S3Store::head(std::string_view key) {
-  MR_TRY_ASSIGN(std::string whole, whole_key(key));
-  MR_TRY_ASSIGN(const auto response, client_->send({.method = "HEAD",
-                                                    .operation = "HeadObject",
-                                                    .permission = "s3:GetObject",
-                                                    .key = std::move(whole)}));
-  return ObjectInfo{std::string(key), content_length(response),
-                    http_date(response.header("last-modified"))};
+  MR_TRY_ASSIGN(const std::string whole, whole_key(key));
+  MR_TRY_ASSIGN(ObjectInfo info, head_object(*client_, whole));
+  info.key = key;
+  return info;
 }
 
 Result<std::vector<ObjectInfo>> S3Store::list(std::string_view prefix,
@@ -231,7 +252,10 @@ Result<std::vector<ObjectInfo>> S3Store::list(std::string_view prefix,
   std::vector<ObjectInfo> objects;
   std::string token;
   do {
-    S3Request request{.method = "GET", .operation = "ListObjectsV2", .permission = "s3:ListBucket"};
+    S3Request request{.method = "GET",
+                      .operation = "ListObjectsV2",
+                      .permission = "s3:ListBucket",
+                      .answer_element = "ListBucketResult"};
     if (!token.empty()) request.parameters.emplace_back("continuation-token", token);
     request.parameters.emplace_back("encoding-type", "url");
     request.parameters.emplace_back("list-type", "2");
@@ -259,7 +283,10 @@ Result<std::vector<std::string>> S3Store::list_folders(std::string_view prefix) 
   std::string token;
   const std::string above = prefix_ + std::string(prefix);
   do {
-    S3Request request{.method = "GET", .operation = "ListObjectsV2", .permission = "s3:ListBucket"};
+    S3Request request{.method = "GET",
+                      .operation = "ListObjectsV2",
+                      .permission = "s3:ListBucket",
+                      .answer_element = "ListBucketResult"};
     if (!token.empty()) request.parameters.emplace_back("continuation-token", token);
     request.parameters.emplace_back("delimiter", "/");
     request.parameters.emplace_back("encoding-type", "url");
@@ -295,17 +322,19 @@ Result<std::unique_ptr<LocalFiles>> S3Store::local_files(const std::vector<Objec
   return cache_->pin(*this, place, objects);
 }
 
-Result<std::size_t> S3Store::remove_unfinished(Timestamp until) {
+Result<std::size_t> S3Store::remove_unfinished(std::string_view prefix, Timestamp until) {
+  const std::string above = prefix_ + std::string(prefix);
   std::size_t count = 0;
   S3UploadPage page;
   do {
     S3Request request{.method = "GET",
                       .operation = "ListMultipartUploads",
-                      .permission = "s3:ListBucketMultipartUploads"};
+                      .permission = "s3:ListBucketMultipartUploads",
+                      .answer_element = "ListMultipartUploadsResult"};
     if (!page.next_key_marker.empty()) {
       request.parameters.emplace_back("key-marker", page.next_key_marker);
     }
-    request.parameters.emplace_back("prefix", prefix_);
+    request.parameters.emplace_back("prefix", above);
     if (!page.next_upload_id_marker.empty()) {
       request.parameters.emplace_back("upload-id-marker", page.next_upload_id_marker);
     }
@@ -313,7 +342,7 @@ Result<std::size_t> S3Store::remove_unfinished(Timestamp until) {
     MR_TRY_ASSIGN(const auto response, client_->send(request));
     MR_TRY_ASSIGN(page, parse_s3_upload_page(response.body));
     for (const S3Upload& upload : page.uploads) {
-      if (upload.started >= until || !upload.key.starts_with(prefix_)) continue;
+      if (upload.started >= until || !upload.key.starts_with(above)) continue;
       const auto aborted = client_->send({.method = "DELETE",
                                           .operation = "AbortMultipartUpload",
                                           .permission = "s3:AbortMultipartUpload",
@@ -335,25 +364,33 @@ Result<void> S3Store::prove_readable() {
 
 Result<void> S3Store::prove_writable() {
   const std::string key = fmt::format("_millrace_proof/{}", random_uuid());
+  auto proven = prove_with(key);
+  auto removed = remove(key);
+  return proven ? removed : proven;
+}
+
+Result<void> S3Store::prove_with(const std::string& key) {
   // The bodies differ: a retry that finds its own is no loss.
   std::array<Result<void>, 2> puts;
   {
     std::jthread other([&] { puts[0] = put_if_absent(key, "0"); });
     puts[1] = put_if_absent(key, "1");
   }
+  const auto is_lost = [](const Result<void>& put) {
+    return !put && put.error().code == Errc::already_exists;
+  };
   for (const auto& put : puts) {
-    if (!put && put.error().code != Errc::already_exists) return put;
+    if (!put && !is_lost(put)) return put;
   }
   MR_TRY_ASSIGN(const std::string winner, get(key));
   const auto late = put_if_absent(key, "late");
+  if (!late && !is_lost(late)) return late;
   MR_TRY_ASSIGN(const std::string kept, get(key));
   MR_TRY_ASSIGN(const auto listed, list(key));
-  MR_TRY(remove(key));
-  const bool is_lost_by_both = !puts[0] && !puts[1];
-  const bool is_kept = !late && late.error().code == Errc::already_exists && kept == winner;
   const bool is_won_by_one =
       puts[0].has_value() != puts[1].has_value() && winner == (puts[0] ? "0" : "1");
-  if (is_kept && (is_won_by_one || is_lost_by_both) && listed.size() == 1) return {};
+  const bool is_kept = !late && kept == winner;
+  if (is_kept && (is_won_by_one || (!puts[0] && !puts[1])) && listed.size() == 1) return {};
   return fail(
       Errc::invalid_argument,
       fmt::format("the S3 service at {} cannot hold tables that are written exactly once: of "
@@ -364,5 +401,7 @@ Result<void> S3Store::prove_writable() {
                   : late             ? "a second one replaces the first"
                                      : "more than one is told that it has won"));
 }
+
+void S3Store::hurry() { client_->hurry(); }
 
 }  // namespace millrace::store

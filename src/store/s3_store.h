@@ -50,11 +50,13 @@ class S3Store final : public ObjectStore {
   Result<void> remove(std::string_view key) override;
   Result<void> make_durable(std::string_view) override { return {}; }
   Result<std::unique_ptr<LocalFiles>> local_files(const std::vector<ObjectSize>& objects) override;
-  Result<std::size_t> remove_unfinished(Timestamp until) override;
+  Result<std::size_t> remove_unfinished(std::string_view prefix, Timestamp until) override;
+  void hurry() override;
 
  private:
   S3Store(std::unique_ptr<S3Client> client, std::string prefix, std::shared_ptr<ReadCache> cache);
 
+  Result<void> prove_with(const std::string& key);
   Result<std::string> whole_key(std::string_view key) const;
 
   const std::unique_ptr<S3Client> client_;

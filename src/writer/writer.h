@@ -129,6 +129,8 @@ class Writer final : private journal::Consumer::Listener {
   void drop_known_dead_letters();
   void fenced(const Error& error);
   void drop_all();
+  bool are_owed_files_old() const;
+  void drop_owed_flush();
   Result<void> rewind();
   Result<void> refresh_tables();
   void forget_keys();

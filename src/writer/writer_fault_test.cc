@@ -170,5 +170,31 @@ TEST_F(WriterFaultTest, ReadsNothingMoreWhileTheStoreFailsAndRecoversByItself) {
   expect_each_once(world);
 }
 
+// A vacuum takes files that no commit has named for a day or longer.
+TEST_F(WriterFaultTest, WritesFilesAnewThatAFlushHasOwedForLong) {
+  class NoCommits final : public store::ForwardingStore {
+   public:
+    using store::ForwardingStore::ForwardingStore;
+    bool is_broken = false;
+    Result<void> put_if_absent(std::string_view key, std::string_view bytes) override {
+      if (is_broken && key.starts_with("access_logs")) return fail(Errc::exhausted, "quota");
+      return ForwardingStore::put_if_absent(key, bytes);
+    }
+  };
+  WriterWorld world;
+  append_entries(world);
+  NoCommits store(world.memory);
+  RunningWriter running = start(world, store);
+  store.is_broken = true;
+  world.run(running);
+  const auto objects = world.memory.list("access_logs/date=");
+  ASSERT_FALSE(objects->empty());
+  for (const auto& object : *objects) ASSERT_TRUE(world.memory.remove(object.key));
+  world.clock.advance(std::chrono::hours(24));
+  store.is_broken = false;
+  world.run(running);
+  expect_each_once(world);
+}
+
 }  // namespace
 }  // namespace millrace::writer

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -11,6 +12,9 @@ namespace millrace::writer {
 namespace {
 
 constexpr int dead_letter_attempts_max = 5;
+
+// Far less than the least time after which a vacuum takes files that no commit names.
+constexpr std::chrono::hours owed_files_age_max(6);
 
 }  // namespace
 
@@ -80,6 +84,10 @@ Result<bool> Writer::commit_dead_letters() {
 Result<void> Writer::flush_access_logs() {
   const auto started = clock_->monotonic_now();
   MR_TRY(access_files_.finish());
+  if (are_owed_files_old()) {
+    drop_owed_flush();
+    return {};
+  }
   const auto progress = progress_since(&PartitionState::access_logs_start);
   auto committed = Result<bool>(false);
   if (is_access_outcome_unknown_) committed = is_committed_after_all(progress);
@@ -104,6 +112,21 @@ Result<void> Writer::flush_access_logs() {
   }
   if (committed.error().code == Errc::unavailable) is_access_outcome_unknown_ = true;
   return tl::unexpected(committed.error());
+}
+
+// Files that no commit names are deleted one day: those of a flush that has been owed for long may
+// be gone. What they hold is in the journal still.
+bool Writer::are_owed_files_old() const {
+  const Timestamp oldest = clock_->now() - owed_files_age_max;
+  return std::any_of(access_files_.files().begin(), access_files_.files().end(),
+                     [oldest](const delta::AddFile& file) { return file.modified < oldest; });
+}
+
+void Writer::drop_owed_flush() {
+  log(LogLevel::warn, "writer: a flush has been owed for too long; reading its entries again",
+      {{"records_dropped", records_}});
+  drop_all();
+  is_rewind_needed_ = true;
 }
 
 Result<bool> Writer::is_committed_after_all(const std::vector<delta::Progress>& progress) {

@@ -18,6 +18,8 @@ class FaultProxy:
     "lost"        the server does it, and the connection ends before the answer
     "truncated"   the answer's body ends in the middle
     "late"        the answer comes after `late_seconds`
+    "page 200", "page 404"   a gateway's own page, and the server hears nothing
+    "lost, then X"   as "lost", and each further request for the same key and method is as X
     "ExpiredToken", "SlowDown", "InternalError", ...   that error, and the server hears nothing
 
     A request has `method`, `path` (with its parameters), `headers` and `operation`, such as "PUT" or
@@ -25,7 +27,9 @@ class FaultProxy:
     """
 
     STATUS = {"ExpiredToken": 400, "SlowDown": 503, "InternalError": 500,
-              "ConditionalRequestConflict": 409}
+              "ConditionalRequestConflict": 409, "RequestTimeout": 400, "IncompleteBody": 400,
+              "XMinioStorageFull": 507}
+    PAGES = {"page 200": 200, "page 404": 404}
 
     def __init__(self, target, choose, late_seconds=1.0):
         self._target = urlsplit(target)
@@ -36,6 +40,7 @@ class FaultProxy:
         self.sent_bytes = 0
         self.received_bytes = 0
         self._lock = threading.Lock()
+        self._next = {}  # (method, path) -> the fault of the requests that come.
         self._ended = threading.Event()
         proxy = self
 
@@ -77,12 +82,21 @@ class FaultProxy:
                 return f"{method} ?{name}"
         return method
 
+    def end_scripts(self):
+        with self._lock:
+            self._next.clear()
+
     def _handle(self, request):
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
         request.operation = self.operation(request.command, request.path)
         request.method = request.command
         with self._lock:
-            fault = self._choose(request)
+            place = (request.method, urlsplit(request.path).path)
+            fault = self._next.get(place) or self._choose(request)
+            if fault and fault.startswith("lost, then "):
+                self._next[place] = fault.removeprefix("lost, then ")
+                self.faults[fault] += 1
+                fault = "lost"
             self.requests[request.operation] += 1
             self.received_bytes += len(body)
             if fault:
@@ -90,6 +104,10 @@ class FaultProxy:
         if fault in self.STATUS:
             self._answer(request, self.STATUS[fault], {"Content-Type": "application/xml"},
                          ERROR.format(fault).encode())
+            return
+        if fault in self.PAGES:
+            self._answer(request, self.PAGES[fault], {"Content-Type": "text/html"},
+                         b"<html><body>Back soon</body></html>")
             return
         if fault == "reset":
             request.close_connection = True

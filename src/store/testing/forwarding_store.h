@@ -42,8 +42,8 @@ class ForwardingStore : public ObjectStore {
   Result<std::unique_ptr<LocalFiles>> local_files(const std::vector<ObjectSize>& objects) override {
     return inner_.local_files(objects);
   }
-  Result<std::size_t> remove_unfinished(Timestamp until) override {
-    return inner_.remove_unfinished(until);
+  Result<std::size_t> remove_unfinished(std::string_view prefix, Timestamp until) override {
+    return inner_.remove_unfinished(prefix, until);
   }
 
  private:

@@ -83,7 +83,7 @@ class MemoryStore final : public ObjectStore {
     return fail(Errc::unavailable, "the objects are in memory");
   }
 
-  Result<std::size_t> remove_unfinished(Timestamp) override { return 0; }
+  Result<std::size_t> remove_unfinished(std::string_view, Timestamp) override { return 0; }
 
  private:
   class Writer final : public ObjectWriter {

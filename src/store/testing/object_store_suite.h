@@ -138,11 +138,11 @@ TYPED_TEST_P(AnyObjectStore, RemovesWhatIsUnfinishedOnceItIsOld) {
   auto writer = this->store().create("half");
   ASSERT_TRUE((*writer)->write(std::string(11 << 20, 'x')));
   const auto now = SystemClock().now();
-  EXPECT_EQ(this->store().remove_unfinished(now - std::chrono::hours(1)), 0U);
-  const auto removed = this->store().remove_unfinished(now + std::chrono::hours(1));
+  EXPECT_EQ(this->store().remove_unfinished("", now - std::chrono::hours(1)), 0U);
+  const auto removed = this->store().remove_unfinished("", now + std::chrono::hours(1));
   ASSERT_TRUE(removed) << removed.error().message;
   EXPECT_LE(*removed, 1U);
-  EXPECT_EQ(this->store().remove_unfinished(now + std::chrono::hours(1)), 0U);
+  EXPECT_EQ(this->store().remove_unfinished("", now + std::chrono::hours(1)), 0U);
   EXPECT_EQ(this->keys(""), Keys{});
 }
 
