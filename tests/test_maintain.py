@@ -2,6 +2,7 @@
 import os
 import threading
 import time
+from collections import Counter
 
 import deltalake
 import pytest
@@ -110,21 +111,52 @@ def test_what_nobody_needs_is_deleted_once_it_is_old_enough(start):
     assert len(read_everywhere(server.access_logs)) == 60
 
 
+def at_later_time(hours):
+    return {"LD_PRELOAD": "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+            "FAKETIME": f"+{hours}h"}
+
+
+@pytest.mark.local  # An S3 server wants to be asked at its own time.
 def test_old_records_go_and_their_sums_stay(start):
     server = start(BY_HAND)
-    today = time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime())
+    young = time.strftime("%Y-%m-%dT%H:00:00Z", time.gmtime(time.time() + 20 * 3600))
     write_files(server, 1)
-    write_files(server, 1, at=today)
+    write_files(server, 1, at=young)
     wait_until("all is summed up", lambda: server.metric("millrace_aggregate_lag_versions") == 0)
-    done = run("maintain", "--data", server.data_dir, "--retention", "30d")
-    assert "ended the time of 1" in done.stdout
-    assert {row["timestamp"] for row in read_everywhere(server.access_logs)} == {
-        int(time.mktime(time.strptime(today, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone) * 1_000_000}
-    write_files(server, 1, at=today)
+    # What was received just now is kept, whatever its own time.
+    assert "ended" not in run("maintain", "--data", server.data_dir, "--retention", "30d").stdout
+    done = run("maintain", "--data", server.data_dir, "--retention", "30d",
+               environment=at_later_time(hours=30 * 24 + 12))
+    assert "access_logs: 2 files" in done.stdout and "ended the time of 1" in done.stdout
+    assert {row["site"] for row in read_everywhere(server.access_logs)} == {"s0", "s1", "s2"}
+    assert len(read_everywhere(server.access_logs)) == 20
+    write_files(server, 1, at=young)
     server.stop()
+    run("aggregate", "--data", server.data_dir, "--rebuild")
     sums = query(server.data_dir, "SELECT sum(requests)::BIGINT AS n FROM rollup_by_path "
                                   "WHERE date = '2026-01-02'")
     assert sums == [{"n": 20}]
+
+
+def test_a_site_is_erased_from_all_tables(start):
+    server = start(BY_HAND)
+    write_files(server, 3)
+    assert server.post([{"ts": AT, "site": "s1"}, {"ts": AT, "site": "s2"}]).status == 400
+    wait_until("all is summed up", lambda: server.metric("millrace_aggregate_lag_versions") == 0)
+    wait_until("the rejects are kept",
+               lambda: server.metric("millrace_writer_dead_letters_total") == 2)
+    dry = run("maintain", "--data", server.data_dir, "--erase-site", "s1", "--dry-run").stdout
+    assert "dry run: access_logs: 21 rows of s1 in 3 files" in dry
+    done = run("maintain", "--data", server.data_dir, "--erase-site", "s1").stdout
+    assert "access_logs: 21 rows of s1 in 3 files taken out" in done
+    write_files(server, 1)
+    server.stop()
+    lake = server.lake
+    rows = read_everywhere(lake / "access_logs")
+    assert Counter(row["site"] for row in rows) == {"s0": 28, "s1": 7, "s2": 24}
+    assert_sums_are_exact(server, rows)
+    # Known by the request's site, which was none: the payload's own is not looked at.
+    assert len(read_everywhere(lake / "dead_letters")) == 2
 
 
 @pytest.mark.local

@@ -7,6 +7,7 @@
 #include "app_config.h"
 #include "base/units.h"
 #include "commands.h"
+#include "maintenance/erasure.h"
 #include "maintenance/maintainer.h"
 #include "scratch_folder.h"
 #include "signals.h"
@@ -23,6 +24,7 @@ struct MaintainArguments {
   bool skips_compaction = false;
   bool skips_vacuum = false;
   std::string table{};
+  std::string erased_site{};
 };
 
 using Tables = std::vector<maintenance::TableMaintenance>;
@@ -70,22 +72,36 @@ class StopWatch {
   std::jthread thread_;
 };
 
-Result<Tables> maintain(const MaintainArguments& arguments, const AppConfig& config) {
-  const SystemClock clock;
+// What both kinds of work need.
+struct Workshop {
+  SystemClock clock;
   MetricsRegistry metrics;
-  MR_TRY_ASSIGN(const auto lake, open_lake(config, metrics));
-  MR_TRY_ASSIGN(const ScratchFolder scratch, ScratchFolder::create(config.scratch_directory()));
-  sql::EngineOptions engine_options = config.sql;
-  engine_options.temporary_directory = scratch.path() + "/sql";
-  MR_TRY_ASSIGN(const auto engine, sql::Engine::open(engine_options));
+  std::unique_ptr<store::ObjectStore> lake;
+  std::unique_ptr<ScratchFolder> scratch;
+  std::unique_ptr<sql::Engine> engine;
+};
+
+Result<void> open_workshop(const AppConfig& config, Workshop& workshop) {
+  MR_TRY_ASSIGN(workshop.lake, open_lake(config, workshop.metrics));
+  MR_TRY_ASSIGN(ScratchFolder scratch, ScratchFolder::create(config.scratch_directory()));
+  workshop.scratch = std::make_unique<ScratchFolder>(std::move(scratch));
+  sql::EngineOptions options = config.sql;
+  options.temporary_directory = workshop.scratch->path() + "/sql";
+  MR_TRY_ASSIGN(workshop.engine, sql::Engine::open(options));
+  return {};
+}
+
+Result<Tables> maintain(const MaintainArguments& arguments, const AppConfig& config) {
+  Workshop workshop;
+  MR_TRY(open_workshop(config, workshop));
   maintenance::MaintenanceOptions options = config.maintenance;
-  options.scratch_directory = scratch.path();
+  options.scratch_directory = workshop.scratch->path();
   options.is_dry_run = arguments.is_dry_run;
   options.compacts = !arguments.skips_compaction;
   options.vacuums = !arguments.skips_vacuum;
   const bool tells = !arguments.is_quiet && (isatty(STDERR_FILENO) != 0 || arguments.is_dry_run);
-  maintenance::Maintainer maintainer(options, *lake, *engine, clock, metrics,
-                                     [tells](const std::string& line) {
+  maintenance::Maintainer maintainer(options, *workshop.lake, *workshop.engine, workshop.clock,
+                                     workshop.metrics, [tells](const std::string& line) {
                                        if (tells) fmt::print(stderr, "{}\n", line);
                                      });
   const StopWatch watch(maintainer);
@@ -94,12 +110,37 @@ Result<Tables> maintain(const MaintainArguments& arguments, const AppConfig& con
   return Tables{std::move(done)};
 }
 
+Result<std::vector<maintenance::Erased>> erase(const MaintainArguments& arguments,
+                                               const AppConfig& config) {
+  Workshop workshop;
+  MR_TRY(open_workshop(config, workshop));
+  maintenance::ErasureOptions options{.site = arguments.erased_site,
+                                      .tables = config.maintenance.record_tables,
+                                      .is_dry_run = arguments.is_dry_run,
+                                      .scratch_directory = workshop.scratch->path()};
+  for (const auto& rollup : config.maintenance.rollups) options.tables.push_back(rollup.name);
+  return maintenance::erase_site(options, *workshop.lake, *workshop.engine, workshop.clock);
+}
+
+int run_erase(const MaintainArguments& arguments, const AppConfig& config) {
+  const auto erased = erase(arguments, config);
+  if (!erased) return complain(erased.error().message);
+  for (const auto& done : *erased) {
+    fmt::print("{}{}: {} rows of {} in {} files{}\n", arguments.is_dry_run ? "dry run: " : "",
+               done.table, done.rows, arguments.erased_site, done.files,
+               arguments.is_dry_run ? "" : " taken out");
+  }
+  return 0;
+}
+
 int run_maintain(const MaintainArguments& arguments) {
   AppConfig config;
   if (const auto loaded = load_config(arguments.config, config); !loaded) {
     return complain(loaded.error().message, exit_usage);
   }
   set_up_logging(config.log_format, config.log_level);
+  // It can be ended at any time: what it has done stays done.
+  if (!arguments.erased_site.empty()) return run_erase(arguments, config);
   block_stop_signals();
   const auto tables = maintain(arguments, config);
   if (!tables) return complain(tables.error().message);
@@ -127,6 +168,10 @@ void add_maintain_command(CLI::App& program, int& exit_code) {
                       "Keep removed files this long (default: maintain.vacuum_retention, 7d)");
   command->add_flag("--force", arguments->config.is_forced,
                     "Take a --vacuum-retention of less than a day: nothing else may run then");
+  command->add_option(
+      "--erase-site", arguments->erased_site,
+      "Take all rows of this site out of all tables, and do nothing else; their files "
+      "are deleted once --vacuum-retention is over");
   command->add_flag("--quiet", arguments->is_quiet, "Say nothing while it goes on");
   command->footer(
       "Works while writers, the aggregation and readers are busy. `millrace serve` does it by "

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "base/clock.h"
+#include "maintenance/erasure.h"
 #include "query/record_filter.h"
 #include "rollup/testing/aggregator_world.h"
 #include "store/testing/forwarding_store.h"
@@ -256,6 +257,48 @@ TEST_F(MaintainerTest, GoesOnWithTheRestWhereAFileIsDamaged) {
   EXPECT_FALSE(maintain());
   EXPECT_EQ(table().snapshot().files.size(), 4U) << "the other day's files are merged";
   EXPECT_FALSE(exists("date=2026-01-02/orphan.parquet"));
+}
+
+TEST_F(MaintainerTest, ErasesASiteFromRecordsAndSumsAndNothingElse) {
+  add_three();
+  add("2026-01-03", "('2026-01-03 03:04', 'b', '/4', NULL, 200, 5)");
+  add("2026-01-05",
+      "('2026-01-05 03:04', 'b', '/old', NULL, 200, 5), "
+      "('2026-01-05 03:04', 'a', '/old', NULL, 200, 5)");
+  run();
+  // A day whose records are gone has sums of the site all the same.
+  options_.record_retention = 1h;
+  clock_.advance(1h);
+  const auto before = table();
+  for (const auto& [path, file] : before.snapshot().files) {
+    if (path.starts_with("date=2026-01-05")) {
+      commit(std::string(delta::retention_operation), {}, {{path, file.partition_values, 0, true}});
+    }
+  }
+  const auto erase = [this](bool is_dry_run) {
+    return erase_site({.site = "b",
+                       .tables = {"access_logs", "dead_letters", "rollup_by_path",
+                                  "rollup_by_user_agent", "rollup_by_status"},
+                       .is_dry_run = is_dry_run,
+                       .scratch_directory = temporary_.path()},
+                      *lake_, *engine_, clock_);
+  };
+  const auto version = table().snapshot().version;
+  const auto planned = erase(true);
+  ASSERT_TRUE(planned) << planned.error().message;
+  EXPECT_EQ(planned->at(0).rows, 3);
+  EXPECT_EQ(table().snapshot().version, version);
+  const auto erased = erase(false);
+  ASSERT_TRUE(erased) << erased.error().message;
+  EXPECT_EQ(erased->at(0).files, 3U);
+  EXPECT_EQ(rows_of("access_logs", "SELECT site, path FROM {}"), (Rows{{"a", "/3"}}));
+  run();
+  for (const auto& definition : rollup::built_in_rollups()) {
+    EXPECT_EQ(rows_of(definition.name, "SELECT DISTINCT site FROM {}"), (Rows{{"a"}}));
+    EXPECT_EQ(rows_of(definition.name, "SELECT sum(requests)::BIGINT FROM {}"), (Rows{{"2"}}))
+        << "one record, and the sum of one that has expired";
+  }
+  EXPECT_EQ(erase(false)->at(0).rows, 0);
 }
 
 TEST_F(MaintainerTest, StopsBetweenTwoObjects) {
