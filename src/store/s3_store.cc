@@ -79,6 +79,33 @@ Result<ObjectInfo> head_object(S3Client& client, const std::string& key) {
   return ObjectInfo{key, size_bytes, http_date(response->header("last-modified"))};
 }
 
+// Has ListObjectsV2 tell all that is below `prefix`; `delimiter` and `start_after` may be empty.
+template <typename Use>
+Result<void> for_each_page(S3Client& client, const std::string& prefix,
+                           const std::string& delimiter, const std::string& start_after, Use use) {
+  std::string token;
+  do {
+    S3Request request{.method = "GET",
+                      .operation = "ListObjectsV2",
+                      .permission = "s3:ListBucket",
+                      .answer_element = "ListBucketResult"};
+    const auto add = [&request](const char* name, const std::string& value) {
+      if (!value.empty()) request.parameters.emplace_back(name, value);
+    };
+    add("continuation-token", token);
+    add("delimiter", delimiter);
+    add("encoding-type", "url");
+    add("list-type", "2");
+    request.parameters.emplace_back("prefix", prefix);
+    add("start-after", start_after);
+    MR_TRY_ASSIGN(const auto response, client.send(request));
+    MR_TRY_ASSIGN(S3ListPage page, parse_s3_list_page(response.body));
+    token = std::move(page.continuation_token);
+    use(std::move(page));
+  } while (!token.empty());
+  return {};
+}
+
 // Sends what it gets in parts of one size, or as a whole where that is less than a part.
 class S3ObjectWriter final : public ObjectWriter {
  public:
@@ -250,29 +277,15 @@ Result<ObjectInfo> S3Store::head(std::string_view key) {
 Result<std::vector<ObjectInfo>> S3Store::list(std::string_view prefix,
                                               std::string_view start_after) {
   std::vector<ObjectInfo> objects;
-  std::string token;
-  do {
-    S3Request request{.method = "GET",
-                      .operation = "ListObjectsV2",
-                      .permission = "s3:ListBucket",
-                      .answer_element = "ListBucketResult"};
-    if (!token.empty()) request.parameters.emplace_back("continuation-token", token);
-    request.parameters.emplace_back("encoding-type", "url");
-    request.parameters.emplace_back("list-type", "2");
-    request.parameters.emplace_back("prefix", prefix_ + std::string(prefix));
-    if (!start_after.empty()) {
-      request.parameters.emplace_back("start-after", prefix_ + std::string(start_after));
-    }
-    MR_TRY_ASSIGN(const auto response, client_->send(request));
-    MR_TRY_ASSIGN(S3ListPage page, parse_s3_list_page(response.body));
+  const std::string after = start_after.empty() ? "" : prefix_ + std::string(start_after);
+  MR_TRY(for_each_page(*client_, prefix_ + std::string(prefix), "", after, [&](S3ListPage page) {
     for (ObjectInfo& object : page.objects) {
       object.key.erase(0, prefix_.size());
       // Some tools leave objects that stand for folders.
       const bool is_folder = object.key.empty() || object.key.ends_with('/');
       if (!is_folder && object.key > start_after) objects.push_back(std::move(object));
     }
-    token = std::move(page.continuation_token);
-  } while (!token.empty());
+  }));
   std::sort(objects.begin(), objects.end(),
             [](const ObjectInfo& a, const ObjectInfo& b) { return a.key < b.key; });
   return objects;
@@ -280,27 +293,14 @@ Result<std::vector<ObjectInfo>> S3Store::list(std::string_view prefix,
 
 Result<std::vector<std::string>> S3Store::list_folders(std::string_view prefix) {
   std::vector<std::string> names;
-  std::string token;
   const std::string above = prefix_ + std::string(prefix);
-  do {
-    S3Request request{.method = "GET",
-                      .operation = "ListObjectsV2",
-                      .permission = "s3:ListBucket",
-                      .answer_element = "ListBucketResult"};
-    if (!token.empty()) request.parameters.emplace_back("continuation-token", token);
-    request.parameters.emplace_back("delimiter", "/");
-    request.parameters.emplace_back("encoding-type", "url");
-    request.parameters.emplace_back("list-type", "2");
-    request.parameters.emplace_back("prefix", above);
-    MR_TRY_ASSIGN(const auto response, client_->send(request));
-    MR_TRY_ASSIGN(S3ListPage page, parse_s3_list_page(response.body));
+  MR_TRY(for_each_page(*client_, above, "/", "", [&](const S3ListPage& page) {
     for (const std::string& folder : page.folders) {
       std::string name = folder.substr(above.size());
       if (name.ends_with('/')) name.pop_back();
       if (!name.empty()) names.push_back(std::move(name));
     }
-    token = std::move(page.continuation_token);
-  } while (!token.empty());
+  }));
   std::sort(names.begin(), names.end());
   return names;
 }
