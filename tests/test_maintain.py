@@ -160,6 +160,30 @@ def test_a_site_is_erased_from_all_tables(start):
 
 
 @pytest.mark.local
+def test_what_others_say_of_a_table_outlives_our_checkpoints(start):
+    server = start(BY_HAND)
+    write_files(server, 2)
+    table = deltalake.DeltaTable(server.access_logs)
+    table.alter.set_table_name("access")
+    table.alter.set_table_description("who asked for what")
+    table.alter.set_column_metadata("path", {"comment": "without the query"})
+    write_files(server, 12)
+    server.stop()
+    log = server.access_logs / "_delta_log"
+    checkpoints = sorted(log.glob("*.checkpoint.parquet"))
+    assert checkpoints
+    for entry in log.glob("*.json"):  # Only checkpoints can tell now.
+        if entry.name[:20] < checkpoints[-1].name[:20]:
+            entry.unlink()
+    table = deltalake.DeltaTable(server.access_logs)
+    assert table.metadata().name == "access"
+    assert table.metadata().description == "who asked for what"
+    comments = {field.name: field.metadata for field in table.schema().fields}
+    assert comments["path"] == {"comment": "without the query"}
+    assert table.to_pyarrow_table().num_rows == 14 * 20
+
+
+@pytest.mark.local
 def test_a_damaged_table_does_not_keep_the_others_from_it(start):
     server = start(BY_HAND)
     write_files(server, 3)

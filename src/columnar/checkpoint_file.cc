@@ -43,7 +43,8 @@ std::shared_ptr<arrow::Schema> checkpoint_schema() {
                            field("partitionValues", text_map()), field("size", arrow::int64())})),
       field("metaData",
             arrow::struct_(
-                {field("id", arrow::utf8()), field("format", format),
+                {field("id", arrow::utf8()), field("name", arrow::utf8()),
+                 field("description", arrow::utf8()), field("format", format),
                  field("schemaString", arrow::utf8()), field("partitionColumns", text_list()),
                  field("configuration", text_map()), field("createdTime", arrow::int64())})),
       field("protocol", arrow::struct_({field("minReaderVersion", arrow::int32()),
@@ -207,6 +208,8 @@ class CheckpointWriter::Impl {
   arrow::Status metadata_row(const CheckpointHeader& header) {
     ARROW_ASSIGN_OR_RAISE(auto row, begin_row(metadata_column));
     ARROW_RETURN_NOT_OK(row.text(header.table_id));
+    ARROW_RETURN_NOT_OK(row.text_or_null(header.name));
+    ARROW_RETURN_NOT_OK(row.text_or_null(header.description));
     StructAppender format = row.nested();
     ARROW_RETURN_NOT_OK(format.begin());
     ARROW_RETURN_NOT_OK(format.text("parquet"));
@@ -333,6 +336,8 @@ Result<void> take_rows(const arrow::RecordBatch& batch, CheckpointHeader& header
       header.transactions[txn.text("appId", row)] = txn.integer("version", row);
     } else if (metadata.has(row)) {
       header.table_id = metadata.text("id", row);
+      header.name = metadata.text("name", row);
+      header.description = metadata.text("description", row);
       header.schema_json = metadata.text("schemaString", row);
       header.partition_columns = metadata.texts("partitionColumns", row);
       header.created_ms = metadata.integer("createdTime", row);

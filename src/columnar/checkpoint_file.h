@@ -20,6 +20,8 @@ struct CheckpointHeader {
   int reader_version = 1;
   int writer_version = 2;
   std::string table_id;
+  std::string name;  // Empty: none. So is the next.
+  std::string description;
   std::string schema_json;
   std::vector<std::string> partition_columns;
   std::map<std::string, std::string> configuration;

@@ -129,8 +129,8 @@ Result<bool> DeltaTable::is_cleaned_up_beyond(Version version) const {
 }
 
 bool DeltaTable::is_append_only() const {
-  const auto found = configuration_.find("delta.appendOnly");
-  return found != configuration_.end() && found->second == "true";
+  const auto found = description_.configuration.find("delta.appendOnly");
+  return found != description_.configuration.end() && found->second == "true";
 }
 
 Result<void> DeltaTable::make_durable() { return store_->make_durable(root_ + "/_delta_log"); }
@@ -266,8 +266,8 @@ void DeltaTable::apply(const LogEntry& entry, Version version) {
   if (entry.metadata) {
     snapshot_.table_id = entry.metadata->table_id;
     snapshot_.schema = entry.metadata->schema;
-    configuration_ = entry.metadata->configuration;
-    created_ms_ = entry.metadata->created_ms;
+    description_ = {entry.metadata->name, entry.metadata->description, entry.metadata->schema_json,
+                    entry.metadata->configuration, entry.metadata->created_ms};
   }
   for (const RemoveFile& file : entry.removes) {
     snapshot_.files.erase(file.path);

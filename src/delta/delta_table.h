@@ -184,11 +184,19 @@ class DeltaTable {
  private:
   DeltaTable(store::ObjectStore& store, const Clock& clock, std::string root, TableOptions options);
 
-  // What a checkpoint holds, beside what the snapshot needs.
-  struct CheckpointState {
-    Snapshot snapshot;
+  // What the log says of the table besides, for checkpoints to say it again.
+  struct TableDescription {
+    std::string name;
+    std::string description;
+    std::string schema_json;
     std::map<std::string, std::string> configuration;
     std::int64_t created_ms = 0;
+  };
+
+  // What a checkpoint holds.
+  struct CheckpointState {
+    Snapshot snapshot;
+    TableDescription description;
     std::map<std::string, RemoveFile> tombstones;
   };
 
@@ -221,8 +229,7 @@ class DeltaTable {
   TableOptions options_;
   // What the caller writes; a table may have further columns by now.
   std::optional<columnar::TableSchema> own_schema_;
-  std::map<std::string, std::string> configuration_;
-  std::int64_t created_ms_ = 0;
+  TableDescription description_;
   // By path: the files that were removed, for checkpoints, until nobody can need them any more.
   std::map<std::string, RemoveFile> tombstones_;
   Timestamp deleted_until_ = Timestamp::min();  // Files removed before this are deleted.

@@ -75,8 +75,7 @@ Result<void> DeltaTable::catch_up() {
   MR_TRY(newest.load());
   if (newest.snapshot_.version <= snapshot_.version) return {};
   snapshot_ = std::move(newest.snapshot_);
-  configuration_ = std::move(newest.configuration_);
-  created_ms_ = newest.created_ms_;
+  description_ = std::move(newest.description_);
   tombstones_ = std::move(newest.tombstones_);
   return check_own_schema();
 }
@@ -114,8 +113,7 @@ Result<bool> DeltaTable::load_checkpoint(Version version) {
     return false;
   }
   snapshot_ = std::move(rows->snapshot);
-  configuration_ = std::move(rows->configuration);
-  created_ms_ = rows->created_ms;
+  description_ = std::move(rows->description);
   tombstones_ = std::move(rows->tombstones);
   return true;
 }
@@ -160,8 +158,9 @@ Result<DeltaTable::CheckpointState> DeltaTable::read_checkpoint(Version version)
   MR_TRY_ASSIGN(state.snapshot.schema.columns, decode_schema(header.schema_json));
   state.snapshot.schema.partition_columns = std::move(header.partition_columns);
   state.snapshot.progress = std::move(header.transactions);
-  state.configuration = std::move(header.configuration);
-  state.created_ms = header.created_ms;
+  state.description = {std::move(header.name), std::move(header.description),
+                       std::move(header.schema_json), std::move(header.configuration),
+                       header.created_ms};
   return state;
 }
 
@@ -192,10 +191,13 @@ void DeltaTable::checkpoint_if_due() {
 Result<void> DeltaTable::write_checkpoint() const {
   columnar::CheckpointHeader header;
   header.table_id = snapshot_.table_id;
-  header.schema_json = encode_schema(snapshot_.schema.columns);
+  header.name = description_.name;
+  header.description = description_.description;
+  header.schema_json = description_.schema_json.empty() ? encode_schema(snapshot_.schema.columns)
+                                                        : description_.schema_json;
   header.partition_columns = snapshot_.schema.partition_columns;
-  header.configuration = configuration_;
-  header.created_ms = created_ms_;
+  header.configuration = description_.configuration;
+  header.created_ms = description_.created_ms;
   header.transactions = snapshot_.progress;
   MR_TRY_ASSIGN(const auto object, store_->create(checkpoint_key(snapshot_.version)));
   MR_TRY_ASSIGN(auto writer, columnar::CheckpointWriter::create(header, *object));

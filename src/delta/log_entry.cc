@@ -192,9 +192,11 @@ class EntryDecoder {
     for (const auto& [key, value] : members.text_map("configuration", false)) {
       metadata.configuration[key] = value.value_or("");
     }
-    const std::string schema = members.text("schemaString");
+    metadata.name = members.text_or_empty("name");
+    metadata.description = members.text_or_empty("description");
+    metadata.schema_json = members.text("schemaString");
     if (!members.fault().empty()) return {};
-    MR_TRY_ASSIGN(metadata.schema.columns, decode_schema(schema));
+    MR_TRY_ASSIGN(metadata.schema.columns, decode_schema(metadata.schema_json));
     const auto mapping = metadata.configuration.find("delta.columnMapping.mode");
     if (mapping != metadata.configuration.end() && mapping->second != "none") {
       return fail(Errc::invalid_argument,

@@ -21,7 +21,12 @@ struct Protocol {
 
 struct Metadata {
   std::string table_id;
+  std::string name;  // Empty: none. So is the next.
+  std::string description;
   columnar::TableSchema schema;
+  // The schema as it stood in the log, with all that other engines keep in it, for checkpoints.
+  // Empty: as encode_schema() has it.
+  std::string schema_json;
   std::map<std::string, std::string> configuration;
   std::int64_t created_ms = 0;
 };

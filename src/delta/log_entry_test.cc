@@ -14,7 +14,10 @@ TEST(LogEntry, ReadsBackWhatItWrites) {
   entry.operation = "WRITE";
   entry.commit_id = "id-1";
   entry.protocol = Protocol{};
-  entry.metadata = Metadata{"table-1", test_schema(), {{"delta.appendOnly", "false"}}, 123};
+  entry.metadata = Metadata{.table_id = "table-1",
+                            .schema = test_schema(),
+                            .configuration = {{"delta.appendOnly", "false"}},
+                            .created_ms = 123};
   entry.adds = {file_of("date=2026-01-02/a b%.parquet")};
   entry.adds[0].partition_values["null"] = std::nullopt;
   entry.removes = {{"gone.parquet", {{"date", "2026-01-01"}}, 5, false}};
