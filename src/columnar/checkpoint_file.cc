@@ -374,8 +374,8 @@ arrow::Status read_all(std::string bytes, CheckpointHeader& header, CheckpointSi
 
 }  // namespace
 
-Result<CheckpointHeader> read_checkpoint_file(std::string bytes, CheckpointSink& sink) {
-  CheckpointHeader header;
+Result<void> read_checkpoint_file(std::string bytes, CheckpointHeader& header,
+                                  CheckpointSink& sink) {
   Result<void> outcome;
   try {
     const arrow::Status read = read_all(std::move(bytes), header, sink, outcome);
@@ -383,9 +383,7 @@ Result<CheckpointHeader> read_checkpoint_file(std::string bytes, CheckpointSink&
   } catch (const std::exception& error) {
     return fail(Errc::corrupt, std::string("reading a checkpoint: ") + error.what());
   }
-  MR_TRY(outcome);
-  if (header.table_id.empty()) return fail(Errc::corrupt, "a checkpoint without metaData");
-  return header;
+  return outcome;
 }
 
 }  // namespace millrace::columnar

@@ -68,8 +68,10 @@ class CheckpointSink {
   virtual Result<void> removed(CheckpointFile file) = 0;
 };
 
-// Reads a checkpoint of any writer of the protocol; columns that do not concern us are passed over.
+// Reads a checkpoint of any writer of the protocol, or one part of it; columns that do not concern
+// us are passed over. What it has of the header is put into `header`, over what other parts had.
 // Errors: corrupt, and those of `sink`.
-Result<CheckpointHeader> read_checkpoint_file(std::string bytes, CheckpointSink& sink);
+Result<void> read_checkpoint_file(std::string bytes, CheckpointHeader& header,
+                                  CheckpointSink& sink);
 
 }  // namespace millrace::columnar

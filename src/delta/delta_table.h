@@ -207,8 +207,10 @@ class DeltaTable {
   Result<bool> is_cleaned_up_beyond(Version version) const;
   Result<void> check_own_schema() const;
   Result<bool> load_from(const std::string& start_after);
-  Result<bool> load_checkpoint(Version version);
-  Result<CheckpointState> read_checkpoint(Version version) const;
+  // `parts`: the checkpoint's objects.
+  Result<bool> load_checkpoint(Version version, const std::vector<store::ObjectInfo>& parts);
+  Result<CheckpointState> read_checkpoint(Version version,
+                                          const std::vector<store::ObjectInfo>& parts) const;
   Result<void> create(const columnar::TableSchema& schema);
   Result<void> check_start(const Commit& commit) const;
   Result<bool> is_own_entry(Version version, const std::string& commit_id);

@@ -59,7 +59,8 @@ Result<RemovedObjects> DeltaTable::clean_up_log(Timestamp until, Version keep_fr
   const auto first = std::find_if(
       listing.checkpoints.rbegin(), listing.checkpoints.rend(), [&](const auto& checkpoint) {
         return checkpoint.version <= keep_from && is_old_entry(checkpoint.version) &&
-               has_past(checkpoint.version) && read_checkpoint(checkpoint.version);
+               has_past(checkpoint.version) &&
+               read_checkpoint(checkpoint.version, checkpoint.parts);
       });
   const Version first_kept = first == listing.checkpoints.rend() ? Version(0) : first->version;
   std::vector<store::ObjectInfo> unneeded;
@@ -69,9 +70,10 @@ Result<RemovedObjects> DeltaTable::clean_up_log(Timestamp until, Version keep_fr
   const Timestamp day_ago = clock_->now() - checkpoint_age_max;
   for (const auto& checkpoint : listing.checkpoints) {
     const bool is_newest = &checkpoint == &listing.checkpoints.back();
-    const bool is_superseded =
-        checkpoint.version > first_kept && !is_newest && checkpoint.info.modified < day_ago;
-    if (checkpoint.version < first_kept || is_superseded) unneeded.push_back(checkpoint.info);
+    const bool is_superseded = checkpoint.version > first_kept && !is_newest &&
+                               checkpoint.parts.front().modified < day_ago;
+    if (checkpoint.version >= first_kept && !is_superseded) continue;
+    unneeded.insert(unneeded.end(), checkpoint.parts.begin(), checkpoint.parts.end());
   }
   return remove_all(unneeded, is_dry_run, stop);
 }

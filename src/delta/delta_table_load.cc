@@ -86,7 +86,8 @@ Result<bool> DeltaTable::load_from(const std::string& start_after) {
   MR_TRY_ASSIGN(const auto objects, store_->list(log_key(""), start_after));
   LogListing listing = sort_out(objects);
   while (!listing.checkpoints.empty()) {
-    MR_TRY_ASSIGN(const bool is_loaded, load_checkpoint(listing.checkpoints.back().version));
+    MR_TRY_ASSIGN(const bool is_loaded, load_checkpoint(listing.checkpoints.back().version,
+                                                        listing.checkpoints.back().parts));
     if (is_loaded) break;
     listing.checkpoints.pop_back();
   }
@@ -104,12 +105,13 @@ Result<bool> DeltaTable::load_from(const std::string& start_after) {
 }
 
 // False: it is not there or does not parse; nothing has changed then.
-Result<bool> DeltaTable::load_checkpoint(Version version) {
-  auto rows = read_checkpoint(version);
+Result<bool> DeltaTable::load_checkpoint(Version version,
+                                         const std::vector<store::ObjectInfo>& parts) {
+  auto rows = read_checkpoint(version, parts);
   if (!rows && rows.error().code == Errc::unavailable) return tl::unexpected(rows.error());
   if (!rows) {
     log(LogLevel::warn, "delta: a checkpoint could not be read; going on without it",
-        {{"checkpoint", checkpoint_key(version)}, {"reason", rows.error().message}});
+        {{"checkpoint", parts.front().key}, {"reason", rows.error().message}});
     return false;
   }
   snapshot_ = std::move(rows->snapshot);
@@ -118,7 +120,8 @@ Result<bool> DeltaTable::load_checkpoint(Version version) {
   return true;
 }
 
-Result<DeltaTable::CheckpointState> DeltaTable::read_checkpoint(Version version) const {
+Result<DeltaTable::CheckpointState> DeltaTable::read_checkpoint(
+    Version version, const std::vector<store::ObjectInfo>& parts) const {
   // Files go from the rows to where they stay: a large table is in memory once.
   class Sink final : public columnar::CheckpointSink {
    public:
@@ -148,11 +151,15 @@ Result<DeltaTable::CheckpointState> DeltaTable::read_checkpoint(Version version)
    private:
     CheckpointState& state_;
   };
-  MR_TRY_ASSIGN(std::string bytes, store_->get(checkpoint_key(version)));
   CheckpointState state;
   Sink sink(state);
-  MR_TRY_ASSIGN(auto header, columnar::read_checkpoint_file(std::move(bytes), sink));
-  MR_TRY(check_protocol({header.reader_version, header.writer_version}, checkpoint_key(version)));
+  columnar::CheckpointHeader header;
+  for (const store::ObjectInfo& part : parts) {
+    MR_TRY_ASSIGN(std::string bytes, store_->get(part.key));
+    MR_TRY(columnar::read_checkpoint_file(std::move(bytes), header, sink));
+  }
+  if (header.table_id.empty()) return fail(Errc::corrupt, "a checkpoint without metaData");
+  MR_TRY(check_protocol({header.reader_version, header.writer_version}, parts.front().key));
   state.snapshot.version = version;
   state.snapshot.table_id = std::move(header.table_id);
   MR_TRY_ASSIGN(state.snapshot.schema.columns, decode_schema(header.schema_json));

@@ -6,6 +6,8 @@
 #include <random>
 #include <thread>
 
+#include "columnar/checkpoint_file.h"
+#include "delta/schema_json.h"
 #include "delta/testing/table_world.h"
 #include "store/testing/forwarding_store.h"
 
@@ -255,6 +257,34 @@ TEST_F(DeltaTableTest, CheckpointsCostTimeNotCorrectness) {
 }
 
 // Several writers of a few sources, each with a view that may be old, against a model of positions.
+// As Spark writes those of large tables.
+TEST_F(DeltaTableTest, ReadsCheckpointsOfSeveralParts) {
+  DeltaTable table = opened({.checkpoint_interval_versions = 1'000});
+  for (const char* path : {"a", "b", "c"}) {
+    ASSERT_TRUE(table.commit(
+        {.operation = "WRITE", .adds = {file_of(path)}, .removes = {}, .progress = {}}));
+  }
+  const columnar::CheckpointHeader header{
+      .table_id = table.snapshot().table_id,
+      .schema_json = encode_schema(table.snapshot().schema.columns),
+      .partition_columns = table.snapshot().schema.partition_columns,
+      .transactions = {{"p0", 7}}};
+  const auto write_part = [&](const char* name, const Paths& paths) {
+    const auto object = *store_.create(std::string("t/_delta_log/") + name);
+    auto writer = *columnar::CheckpointWriter::create(header, *object);
+    for (const auto& path : paths) ASSERT_TRUE(writer.add({.path = path, .size_bytes = 1}));
+    ASSERT_TRUE(writer.finish());
+  };
+  write_part("00000000000000000003.checkpoint.0000000001.0000000002.parquet", {"a"});
+  for (int version = 0; version < 3; ++version) {
+    ASSERT_TRUE(store_.remove(fmt::format("t/_delta_log/{:020}.json", version)));
+  }
+  EXPECT_FALSE(DeltaTable::open(store_, clock_, "t")) << "a part is missing";
+  write_part("00000000000000000003.checkpoint.0000000002.0000000002.parquet", {"b", "c"});
+  EXPECT_EQ(live_paths(), (Paths{"a", "b", "c"}));
+  EXPECT_EQ(opened().snapshot().progress.at("p0"), 7);
+}
+
 TEST_F(DeltaTableTest, WritesCheckpointsOfLargeTablesMoreSeldom) {
   DeltaTable table = opened({.checkpoint_interval_versions = 1});
   Commit many{.operation = "WRITE"};

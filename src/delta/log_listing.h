@@ -14,8 +14,13 @@ struct LogListing {
     Version version;
     store::ObjectInfo info;
   };
+  // A classic one, of one file or of several parts, all of which are there.
+  struct Checkpoint {
+    Version version;
+    std::vector<store::ObjectInfo> parts;
+  };
   std::vector<Object> entries;
-  std::vector<Object> checkpoints;  // Classic ones, of one file.
+  std::vector<Checkpoint> checkpoints;
 };
 
 // `objects` as a store lists them.
