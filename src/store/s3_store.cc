@@ -383,7 +383,7 @@ Result<void> S3Store::prove_with(const std::string& key) {
     if (!put && !is_lost(put)) return put;
   }
   MR_TRY_ASSIGN(const std::string winner, get(key));
-  const auto late = put_if_absent(key, "late");
+  auto late = put_if_absent(key, "late");
   if (!late && !is_lost(late)) return late;
   MR_TRY_ASSIGN(const std::string kept, get(key));
   MR_TRY_ASSIGN(const auto listed, list(key));
