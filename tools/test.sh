@@ -24,7 +24,7 @@ sanitized() {
 }
 
 end_to_end() {
-  tools/build.sh release millrace
+  tools/build.sh release millrace s3_store_check delta_s3_check
   tools/test_environment.sh
   build/venv/bin/python -m pytest tests "$@"
 }
