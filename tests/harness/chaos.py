@@ -159,6 +159,8 @@ class Chaos:
 
         def is_all_written():
             self._hale()
+            # Of a lake elsewhere, what is here is as it was when it was last asked for.
+            assert self._processes[0].lake == lake
             positions = {int(progress_id.rsplit("/", 1)[1]): position
                          for progress_id, position in log.refresh().positions.items()}
             return positions == self._end_offsets()
@@ -169,7 +171,7 @@ class Chaos:
         wait_until("the rollups have it all", lambda: not differences(self.folder / "data"))
         for process in self._processes:
             process.stop()
-        rows = read_everywhere(lake / "access_logs")
+        rows = read_everywhere(self._processes[0].lake / "access_logs")
         assert_each_once(rows, client)
         assert_batches_are_whole(rows)
         assert_rejects_are_kept(read_everywhere(lake / "dead_letters"), client)
