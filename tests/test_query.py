@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.process import BINARY, Millrace, run
+from harness.process import BINARY, Millrace, command_line, run
 from harness.waiting import HANG_SECONDS, wait_until
 
 STATEMENTS = sorted((Path(__file__).parent / "sql").glob("*.sql"))
@@ -235,11 +235,12 @@ def test_a_query_ends_at_its_time_limit(data_dir):
 
 
 def test_ctrl_c_ends_a_query(data_dir):
-    process = subprocess.Popen([BINARY, "query", "--data", data_dir, ENDLESS], stderr=subprocess.PIPE)
+    process = subprocess.Popen(command_line("query", "--data", data_dir, ENDLESS),
+                               stderr=subprocess.PIPE)
     wait_until("it listens for the signal", lambda: blocks_interrupt(process.pid))
     process.send_signal(signal.SIGINT)
-    assert process.wait(HANG_SECONDS) == 130
-    assert process.stderr.read() == b""
+    status = process.wait(HANG_SECONDS)
+    assert (status, process.stderr.read()) == (130, b"")
 
 
 def blocks_interrupt(pid):

@@ -18,6 +18,7 @@ from harness.lake import S3Lake
 from harness.load import LoadClient, assert_each_once, assert_rejects_are_kept
 from harness.process import ROOT, Millrace, run
 from harness.readers import read_everywhere
+from harness.role_service import RoleService
 from harness.s3 import KEY, KINDS, SECRET, S3Server
 from harness.waiting import wait_until
 
@@ -222,6 +223,19 @@ def test_a_process_stops_while_the_service_says_nothing(minio, start):
     process.stop()
 
 
+def test_a_process_stops_while_it_starts(minio, start):
+    silent = threading.Event()
+    silent.set()
+    with FaultProxy(minio.url, lambda request: "late" if silent.is_set() else None,
+                    late_seconds=600) as proxy:
+        process = start(minio, {}, proxy.url)
+        process.spawn()
+        wait_until("it asks the service", lambda: proxy.faults["late"] > 0, process.log_tail)
+        process.signal(signal.SIGTERM)
+        assert process.wait_until_gone() == 0
+        assert "stopped while starting" in process.log_tail()
+
+
 # What is wrong, and what is said of it before anything is taken.
 WRONG = [
     ("a bucket that is not there", {"lake": "s3://nowhere/x"}, "the bucket nowhere does not exist"),
@@ -369,6 +383,32 @@ def test_credentials_that_were_replaced_are_read_anew(tmp_path, start, monkeypat
         process.stop()
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("place", ["instance", "container"])
+def test_a_role_gives_the_keys(place, minio, start, monkeypatch):
+    with RoleService(minio) as service:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+        monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+        if place == "instance":
+            monkeypatch.delenv("AWS_EC2_METADATA_DISABLED", raising=False)
+            monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", service.url)
+        else:
+            monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+            monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{service.url}/container")
+        process = start(minio, {"s3.access_key_id": "", "s3.secret_access_key": ""}).start()
+        # The SDK asks a container's service again when keys expire; a machine's each five minutes.
+        for count in range(1, 4 if place == "container" else 2):
+            assert process.post([{"ts": AT, "path": f"/{count}"}]).status == 202
+            wait_for_records(process, count)
+            if place == "container":
+                wait_until("new keys were asked for", lambda: len(service.made) > count,
+                           process.log_tail)
+        process.stop()
+        for keys in service.made:
+            assert keys["SecretAccessKey"] not in process.log_tail()
 
 
 def test_a_dead_service_stops_nothing_but_the_tables(tmp_path, start):

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -303,6 +305,28 @@ Result<void> Process::stop() { return impl_->stop(); }
 
 namespace {
 
+// Ends the process when somebody wants it to stop before it has started, which can take long where
+// a service does not answer. As after a crash, the next start goes on from what is durable.
+class StartWatch {
+ public:
+  StartWatch()
+      : thread_([](const std::stop_token& is_over) {
+          while (!is_over.stop_requested()) {
+            if (!wait_for_stop_signal(20ms)) continue;
+            log(LogLevel::info, "stopped while starting");
+            std::_Exit(0);
+          }
+        }) {}
+
+ private:
+  std::jthread thread_;
+};
+
+Result<void> start(Process& process) {
+  const StartWatch watch;
+  return process.start();
+}
+
 // What is wrong with the file now has no effect on the process.
 void reload(Process& process, const ConfigArguments& arguments) {
   AppConfig config;
@@ -337,7 +361,7 @@ int run_process(const ConfigArguments& arguments, Roles roles,
   block_stop_signals();
   block_reload_signal();
   Process process(config, roles);
-  if (const auto started = process.start(); !started) return complain(started.error().message);
+  if (const auto started = start(process); !started) return complain(started.error().message);
   fmt::print("{}", welcome(process, config));
   std::fflush(stdout);
   const auto failure = process.wait([&] { reload(process, arguments); });

@@ -127,10 +127,6 @@ struct Client::Impl {
   }
 
   void set_method(const ClientRequest& request, Exchange& exchange) {
-    if (request.method == "HEAD") {
-      curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
-      return;
-    }
     if (request.method == "PUT" || request.method == "POST") {
       curl_easy_setopt(curl, CURLOPT_POST, 1L);
       curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,

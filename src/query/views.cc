@@ -176,6 +176,8 @@ Result<Views> create_views(sql::Engine& engine, store::ObjectStore& lake, const 
     }
     const auto created = engine.execute(
         fmt::format("CREATE OR REPLACE VIEW {} AS {}", sql::quote_identifier(name), *select));
+    // The table may be as it should be.
+    if (!created && engine.is_interrupted()) return tl::unexpected(created.error());
     if (!created) views.unreadable.push_back({name, created.error()});
   }
   return views;

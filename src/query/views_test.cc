@@ -154,6 +154,15 @@ TEST_F(ViewsTest, ReadACopyOfTheFolder) {
   EXPECT_EQ(query("SELECT * FROM logs"), one_row_text);
 }
 
+TEST_F(ViewsTest, AreNotCalledUnreadableWhenTheQueryIsInterrupted) {
+  create("logs");
+  auto engine = *sql::Engine::open({});
+  engine->interrupt();
+  const auto views = create_views(*engine, *lake_, clock_, "SELECT 1 FROM logs", filter_);
+  ASSERT_FALSE(views);
+  EXPECT_EQ(views.error().code, Errc::unavailable);
+}
+
 TEST_F(ViewsTest, SayWhichFileIsGone) {
   create("logs");
   add("logs", "date=2026-01-02/1.parquet", {{"date", "2026-01-02"}}, one_row);

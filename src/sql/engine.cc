@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cctype>
 #include <utility>
 
@@ -91,12 +92,14 @@ class DuckEngine final : public Engine {
 
   Result<void> execute(const std::string& sql) override {
     if (is_locked_) return fail(Errc::invalid_argument, "Permission Error: only queries may run");
+    MR_TRY(check_goes_on());
     OwnedResult result;
     if (duckdb_query(connection_, sql.c_str(), result.out()) == DuckDBSuccess) return {};
     return failure_of(duckdb_result_error(result.out()));
   }
 
   Result<void> query(const std::string& sql, RowSink& sink) override {
+    MR_TRY(check_goes_on());
     if (is_locked_) MR_TRY(check(sql));
     return run(sql, sink);
   }
@@ -110,9 +113,19 @@ class DuckEngine final : public Engine {
     return {};
   }
 
-  void interrupt() override { duckdb_interrupt(connection_); }
+  void interrupt() override {
+    is_interrupted_ = true;
+    duckdb_interrupt(connection_);
+  }
+
+  bool is_interrupted() const override { return is_interrupted_; }
 
  private:
+  Result<void> check_goes_on() const {
+    if (is_interrupted_) return fail(Errc::unavailable, "INTERRUPT Error: Interrupted!");
+    return {};
+  }
+
   // Before anything of it is bound: DuckDB evaluates arguments then.
   Result<void> check(const std::string& sql) {
     RowCollector collector;
@@ -218,6 +231,7 @@ class DuckEngine final : public Engine {
   }
 
   bool is_locked_ = false;
+  std::atomic<bool> is_interrupted_{false};
   duckdb_database database_ = nullptr;
   duckdb_connection connection_ = nullptr;
 };

@@ -55,7 +55,7 @@ class Engine {
 
   // Runs one statement or several, without a result.
   // Errors: invalid_argument, with DuckDB's message; exhausted (memory_bytes_max); unavailable (a
-  // file cannot be read, or interrupt()).
+  // file cannot be read, or after interrupt()).
   virtual Result<void> execute(const std::string& sql) = 0;
 
   // Runs one statement; rows reach `sink` as they are made. It must not use the engine.
@@ -70,8 +70,10 @@ class Engine {
   // there.
   virtual Result<void> lock_down(const std::vector<std::string>& directories) = 0;
 
-  // Ends the statement under way with an error. From any thread.
+  // Ends the statement under way with an error; all that come after it fail likewise. From any
+  // thread.
   virtual void interrupt() = 0;
+  virtual bool is_interrupted() const = 0;
 };
 
 // "a""b" and 'a''b': safe to put into a statement.

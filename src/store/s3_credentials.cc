@@ -50,11 +50,15 @@ class ChainOfSdk final : public S3Credentials {
       made_at_ = Clock::now();
     }
     // Keys may be renewed between the calls: two readings that agree belong together.
+    constexpr int readings_max = 10;
     S3Keys keys = read();
-    while (true) {
-      S3Keys again = read();
-      if (again == keys) break;
-      keys = std::move(again);
+    S3Keys again = read();
+    for (int i = 0; again != keys; ++i) {
+      if (i == readings_max) {
+        return fail(Errc::unavailable,
+                    "the S3 credentials change with each reading: they expire too soon");
+      }
+      keys = std::exchange(again, read());
     }
     if (!keys.access_key_id.empty() && !keys.secret_access_key.empty()) return keys;
     options_.reset();

@@ -20,17 +20,22 @@ LAKE = LocalLake()
 ADDRESS = re.compile(r"(https?)://(127\.0\.0\.1|localhost|\[::1\]):(\d+)")
 
 
-def run(*arguments, stdin=None, environment=None, check=True, cwd=None):
-    """Runs one command to its end. `check`: it must exit 0."""
+def command_line(*arguments):
+    """Of one command, whose --data folder may have its tables elsewhere."""
     arguments = list(map(str, arguments))
     if "--data" in arguments and "--config" not in arguments:
         arguments += LAKE.arguments(arguments[arguments.index("--data") + 1])
+    return [str(BINARY), *arguments]
+
+
+def run(*arguments, stdin=None, environment=None, check=True, cwd=None):
+    """Runs one command to its end. `check`: it must exit 0."""
     done = subprocess.run(
-        [str(BINARY), *arguments], input=stdin, capture_output=True, cwd=cwd,
+        command_line(*arguments), input=stdin, capture_output=True, cwd=cwd,
         env={**os.environ, **(environment or {})}, timeout=HANG_SECONDS,
         text=not isinstance(stdin, bytes))
     if check:
-        assert done.returncode == 0, f"{arguments}: exit {done.returncode}\n{done.stderr}"
+        assert done.returncode == 0, f"{done.args}: exit {done.returncode}\n{done.stderr}"
     return done
 
 
