@@ -2,10 +2,11 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-.PHONY: help dependencies build run infra-up infra-down test test-all unit asan tsan e2e test-s3 lint tidy format clean
+.PHONY: help dependencies build run infra-up infra-down image stack-up stack-up-minio stack-down stack-ps stack-logs \
+  smoke loadtest test test-all unit asan tsan e2e test-s3 test-stack lint tidy format clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 dependencies:
 	@tools/install_dependencies.sh
@@ -16,11 +17,35 @@ build: dependencies ## Build the release binary: build/bin/millrace
 run: build ## Build, and start everything on 127.0.0.1:8080 with its data in ./data
 	@build/bin/millrace serve
 
-infra-up: dependencies ## Start a Kafka broker on localhost:19092, with the topic
-	@tools/infra.sh up
+infra-up: ## Start Kafka on localhost:19092, with the topic, for workloads on this machine
+	@tools/stack.sh infra-up
 
 infra-down: ## Stop it (CLEAN=1 removes its data too)
-	@tools/infra.sh down
+	@tools/stack.sh infra-down
+
+image: ## Build the container image millrace:dev
+	@tools/image.sh millrace
+
+stack-up: ## Start Kafka, the three workloads and Prometheus in containers (without Docker: as processes)
+	@tools/stack.sh up
+
+stack-up-minio: ## The same, with the tables on an S3 server
+	@tools/stack.sh up --minio
+
+stack-down: ## Stop all of it (CLEAN=1 removes its data too)
+	@tools/stack.sh down
+
+stack-ps: ## What runs of it
+	@tools/stack.sh ps
+
+stack-logs: ## What it wrote last
+	@tools/stack.sh logs
+
+smoke: ## Send 1,000 sample records to the running stack, wait for them, print the top paths
+	@tools/stack.sh smoke
+
+loadtest: ## Send RECORDS=1000000 to the running stack and say how long they took
+	@tools/stack.sh loadtest
 
 test: ## The gate: lint, clang-tidy, release build, unit tests, ASan+UBSan, end to end, on S3
 	@tools/test.sh gate
@@ -42,6 +67,9 @@ e2e: build ## End-to-end tests with real processes
 
 test-s3: build ## The end-to-end tests with their tables on two real S3 servers
 	@tools/test.sh s3
+
+test-stack: ## The image and the stack of containers, in a real Docker engine
+	@tools/test.sh stack
 
 lint: dependencies ## Formatting and house rules
 	@tools/lint.sh

@@ -1,4 +1,5 @@
 """Fixtures and options of the end-to-end tests. They run the release binary as real processes."""
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from harness import process  # noqa: E402  (needs the path above)
+from harness.kafka import Broker  # noqa: E402
 from harness.lake import S3Lake  # noqa: E402
 from harness.process import Millrace  # noqa: E402
 from harness.s3 import KINDS, S3Server  # noqa: E402
@@ -18,6 +20,9 @@ def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=1, help="of random choices")
     parser.addoption("--store", choices=["local", *KINDS], default="local",
                      help="where the tables of all tests are")
+    parser.addoption("--store-url", help="an S3 server that runs already, instead of one of our own; "
+                     "its keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+    parser.addoption("--stack", action="store_true", help="only what wants a Docker engine")
     parser.addoption("--minutes", type=float, default=0, help="how long the chaos test goes on")
 
 
@@ -26,9 +31,15 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings",
                             "error::pytest.PytestUnhandledThreadExceptionWarning")
     config.addinivalue_line("markers", "local: it is about files of a local lake")
+    config.addinivalue_line("markers", "stack: it wants a Docker engine")
     kind = config.getoption("--store")
     if kind != "local":
-        process.LAKE = S3Lake(S3Server(kind, tempfile.mkdtemp(prefix=f"millrace-{kind}-")).start())
+        server = S3Server(kind, tempfile.mkdtemp(prefix=f"millrace-{kind}-"),
+                          url=config.getoption("--store-url"))
+        if config.getoption("--store-url"):
+            server.key = os.environ["AWS_ACCESS_KEY_ID"]
+            server.secret = os.environ["AWS_SECRET_ACCESS_KEY"]
+        process.LAKE = S3Lake(server.start())
 
 
 def pytest_unconfigure(config):
@@ -36,11 +47,23 @@ def pytest_unconfigure(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    wants_stack = config.getoption("--stack")
+    other = [item for item in items if bool(item.get_closest_marker("stack")) != wants_stack]
+    config.hook.pytest_deselected(items=other)
+    items[:] = [item for item in items if item not in other]
     if config.getoption("--store") == "local":
         return
     local = [item for item in items if item.get_closest_marker("local")]
     config.hook.pytest_deselected(items=local)
     items[:] = [item for item in items if item not in local]
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory):
+    """A Kafka broker, for the tests of one file."""
+    broker = Broker(tmp_path_factory.mktemp("kafka")).up()
+    yield broker
+    broker.down()
 
 
 @pytest.fixture

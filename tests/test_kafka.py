@@ -20,13 +20,6 @@ from harness.waiting import wait_until
 AT = "2026-01-02T03:04:05Z"
 
 
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory):
-    broker = Broker(tmp_path_factory.mktemp("kafka")).up()
-    yield broker
-    broker.down()
-
-
 @pytest.fixture
 def cluster(broker, tmp_path):
     """Starts workloads over one lake and one topic of their own."""

@@ -4,6 +4,7 @@ from confluent_kafka.admin import (AdminClient, ScramCredentialInfo, ScramMechan
                                    UserScramCredentialUpsertion)
 
 from harness.certificates import make_certificate
+from harness.examples import example, make_key
 from harness.kafka import Broker
 from harness.process import Millrace
 from harness.readers import read_everywhere
@@ -72,6 +73,29 @@ def test_a_login_over_tls(broker, tmp_path, mechanism):
     assert PASSWORD not in server.log_path.read_text()
 
 
+@pytest.mark.local
+def test_the_example_for_production(broker, tmp_path, monkeypatch):
+    key, digest = make_key("shop")
+    monkeypatch.setenv("MILLRACE_SHOP_KEY_SHA256", digest)
+    monkeypatch.setenv("MILLRACE_KAFKA_PASSWORD", PASSWORD)
+    settings = example("kafka.production", **{
+        "journal.kafka.brokers": [f"localhost:{broker.secure_port}"],
+        "journal.kafka.ssl_ca_file": str(broker.folder / "cert.pem"), "writer.flush_age": "1s"})
+    broker.topic = settings["journal.kafka.topic"]
+    broker.up()
+    processes = [Millrace(tmp_path / role, settings, data_dir=tmp_path / "data", role=role).start()
+                 for role in ("ingest", "write", "aggregate")]
+    ingest, write, aggregate = processes
+    assert ingest.post([{"ts": AT, "path": "/a"}], Authorization=f"Bearer {key}").status == 202
+    wait_until("it is in the table",
+               lambda: write.metric("millrace_writer_records_total") == 1, write.log_tail)
+    wait_until("it is in the rollups",
+               lambda: aggregate.metric("millrace_aggregate_files_folded_total") > 0,
+               aggregate.log_tail)
+    for process in processes:
+        process.stop()
+
+
 @pytest.mark.parametrize("changes, words", [
     ({"sasl_password": "wrong"}, "Authentication failed"),
     ({"ssl_ca_file": ""}, "certificate verify failed"),
@@ -81,6 +105,7 @@ def test_what_the_broker_refuses_is_said(broker, tmp_path, changes, words):
     ingest.spawn()
     try:
         wait_until("it says why", lambda: words.lower() in ingest.log_tail().lower(), ingest.log_tail)
+        wait_until("it listens", lambda: ingest.url and ingest.admin_url, ingest.log_tail)
         assert not ingest.is_ready()
         answer = ingest.post([{"ts": AT, "path": "/a"}])
         assert answer.status == 503 and int(answer.headers["retry-after"]) >= 1

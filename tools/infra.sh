@@ -4,6 +4,7 @@
 #
 # Usage: tools/infra.sh up|down|status
 #        tools/infra.sh tool CLASS ARGUMENT...   one of Kafka's own command-line tools
+#        tools/infra.sh jars                     fetches Kafka's jars, and prints their folder
 # KAFKA_PORT   where the broker listens on loopback (default 19092; its controller on the next port)
 # KAFKA_TOPIC  the topic that is made (default millrace, 6 partitions)
 # KAFKA_PROPERTIES  a file with more settings of the broker, which win over ours
@@ -20,7 +21,7 @@ cache=${MILLRACE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/millrace}
 fingerprint=$(cat deploy/local/kafka/pom.xml deploy/local/kafka/jars.sha256 | sha256sum | cut -c1-16)
 jars=$cache/kafka-$fingerprint
 
-say() { echo "infra: $*"; }
+say() { echo "infra: $*" >&2; }
 fail() { echo "infra: $*" >&2; exit 1; }
 
 # The broker that this folder's last `up` started.
@@ -130,13 +131,17 @@ case ${1:-} in
     fi
     ;;
   status) if running=$(pid); then say "the broker runs (pid $running) on 127.0.0.1:$port"; else say "no broker runs"; exit 1; fi ;;
+  jars)
+    install_broker
+    echo "$jars"
+    ;;
   tool)
     install_broker
     shift
     java_tool "$@"
     ;;
   *)
-    echo "usage: tools/infra.sh up|down|status|tool" >&2
+    echo "usage: tools/infra.sh up|down|status|jars|tool" >&2
     exit 2
     ;;
 esac

@@ -14,7 +14,8 @@ prefix=$cache/dependencies-$fingerprint
 say() { echo "dependencies: $*"; }
 fail() { echo "dependencies: $*" >&2; exit 1; }
 
-[ "$(uname -m)" = x86_64 ] || fail "only x86_64 is pinned in tools/dependencies.lock so far (this is $(uname -m))"
+machine=$(uname -m)
+grep -q "^$machine " tools/dependencies.lock || fail "tools/dependencies.lock has no libraries for $machine"
 
 install_debian_packages() {
   local wanted missing
@@ -40,7 +41,7 @@ fetch() {
     npm) archive=$folder/$(cd "$folder" && npm pack --silent "$package@$version") ;;
     wheel)
       python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: \
-        --python-version 3.11 --platform manylinux_2_28_x86_64 -d "$folder" "$package==$version"
+        --python-version 3.11 --platform "manylinux_2_28_$machine" -d "$folder" "$package==$version"
       archive=$(ls "$folder/$package-$version"-*.whl) ;;
     *) fail "tools/dependencies.lock: unknown kind '$kind'" ;;
   esac
@@ -78,8 +79,9 @@ install_pinned_libraries() {
   work=$(mktemp -d "$cache/unpack.XXXXXX")
   trap 'rm -rf "$work"' EXIT
   mkdir "$work/archives" "$work/prefix"
-  local kind package version checksum archive folder
-  while read -r kind package version checksum; do
+  local for_machine kind package version checksum archive folder
+  while read -r for_machine kind package version checksum; do
+    [ "$for_machine" = any ] || [ "$for_machine" = "$machine" ] || continue
     archive=$(fetch "$work/archives" "$kind" "$package" "$version" "$checksum")
     folder=$work/$(tr '@/' '__' <<<"$package")
     mkdir "$folder"
@@ -91,7 +93,7 @@ install_pinned_libraries() {
   unpack_arrow "$work/pyarrow" "$work/prefix"
   build_librdkafka "$work/node-rdkafka" "$work/prefix"
   cp "$work/duckdb/package/src/duckdb/src/include/duckdb.h" "$work/prefix/include/"
-  cp "$work/_duckdb_node-bindings-linux-x64/package/libduckdb.so" "$work/prefix/lib/"
+  cp "$work"/_duckdb_node-bindings-linux-*/package/libduckdb.so "$work/prefix/lib/"
   # The rename makes the folder appear whole or not at all; another build may have been faster.
   mv -T "$work/prefix" "$prefix" 2>/dev/null || [ -d "$prefix" ]
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests, step by step, with the time that each step took.
-# Usage: tools/test.sh gate|all|unit|asan|tsan|e2e|s3
+# Usage: tools/test.sh gate|all|unit|asan|tsan|e2e|s3|stack
+# S3_URL  `s3` runs on this S3 server alone, with the keys of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -43,14 +44,25 @@ parity=(tests/test_formats.py tests/test_retries.py tests/test_crash.py tests/te
 s3() {
   tools/build.sh release
   tools/test_environment.sh
+  if [ -n "${S3_URL:-}" ]; then
+    on_s3 minio --store-url "$S3_URL" "${parity[@]}"
+    return
+  fi
   build/venv/bin/python -m pytest tests/test_s3.py
   for server in minio versitygw; do
     on_s3 "$server" "${parity[@]}"
   done
 }
 
+# The image and the stack of containers, in a real Docker engine.
+stack() {
+  tools/test_environment.sh
+  build/venv/bin/python -m pytest tests/test_stack.py --stack -s
+}
+
 case ${1:-} in
   unit) unit ;;
+  stack) stack ;;
   s3) s3 ;;
   asan | tsan) sanitized "$1" ;;
   e2e) end_to_end ;;
@@ -67,12 +79,13 @@ case ${1:-} in
       step "TSan unit tests" sanitized tsan
       step "long crash run" end_to_end -k crash --kills 400 --seed "${SEED:-$RANDOM}"
       step "all on two S3 servers" s3
+      step "image and stack in Docker" stack
       step "long chaos run" end_to_end -k chaos -s --minutes 60 --seed "${SEED:-$RANDOM}"
     fi
     printf '%s\n' "=== all passed" "${summary[@]}"
     ;;
   *)
-    echo "usage: tools/test.sh gate|all|unit|asan|tsan|e2e|s3" >&2
+    echo "usage: tools/test.sh gate|all|unit|asan|tsan|e2e|s3|stack" >&2
     exit 2
     ;;
 esac

@@ -312,7 +312,7 @@ class StartWatch {
   StartWatch()
       : thread_([](const std::stop_token& is_over) {
           while (!is_over.stop_requested()) {
-            if (!wait_for_stop_signal(20ms)) continue;
+            if (!wait_for_stop_signal(5ms)) continue;
             log(LogLevel::info, "stopped while starting");
             std::_Exit(0);
           }

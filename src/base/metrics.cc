@@ -14,6 +14,8 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include "base/process_metrics.h"
+
 namespace millrace {
 namespace {
 
@@ -112,7 +114,7 @@ Histogram& MetricsRegistry::histogram(const std::string& name, const std::string
 }
 
 std::string MetricsRegistry::exposition() const {
-  return prometheus::TextSerializer().Serialize(impl_->registry.Collect());
+  return prometheus::TextSerializer().Serialize(impl_->registry.Collect()) + process_exposition();
 }
 
 const std::vector<double>& duration_seconds_buckets() {

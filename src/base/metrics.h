@@ -49,7 +49,7 @@ class MetricsRegistry {
   Histogram& histogram(const std::string& name, const std::string& help,
                        const std::vector<double>& bucket_bounds, const MetricLabels& labels = {});
 
-  // The Prometheus text exposition format, version 0.0.4.
+  // The Prometheus text exposition format, version 0.0.4, with those of the process itself.
   std::string exposition() const;
 
  private:

@@ -27,6 +27,8 @@ GroupCommit::GroupCommit(const EmbeddedJournalOptions& options, SegmentLog& log,
       size_(metrics.gauge("millrace_journal_size_bytes", "Size of all segments.")),
       thread_([this] { run(); }) {
   size_.set(static_cast<double>(log_.size_bytes()));
+  metrics.gauge("millrace_journal_size_max_bytes", "The limit of that: journal.size_max.")
+      .set(static_cast<double>(options_.journal_size_bytes_max));
 }
 
 Result<void> GroupCommit::append(Entry entry, OnDurable on_durable) {

@@ -341,6 +341,19 @@ void Writer::update_gauges() {
   if (lag_updated_ && now - *lag_updated_ < lag_interval) return;
   lag_updated_ = now;
   update_lag();
+  update_table();
+}
+
+// Adding up the sizes takes as long as there are files: once for each version.
+void Writer::update_table() {
+  const delta::Snapshot& snapshot = access_logs_.snapshot();
+  if (snapshot.version == table_version_) return;
+  table_version_ = snapshot.version;
+  std::uint64_t size_bytes = 0;
+  for (const auto& [path, file] : snapshot.files) {
+    size_bytes += static_cast<std::uint64_t>(file.size_bytes);
+  }
+  metrics_.table(snapshot.version.value(), snapshot.files.size(), size_bytes);
 }
 
 Result<std::int64_t> Writer::entries_behind() {

@@ -139,6 +139,7 @@ class Writer final : private journal::Consumer::Listener {
   void note_outcome(const Result<void>& outcome);
   void update_gauges();
   void update_lag();
+  void update_table();
   static std::int64_t covered(const PartitionState& state);
   void no_lag_of(const std::vector<journal::Partition>& partitions);
 
@@ -176,6 +177,7 @@ class Writer final : private journal::Consumer::Listener {
   std::chrono::milliseconds retry_delay_{0};
   std::chrono::steady_clock::time_point retry_at_;
   std::optional<std::chrono::steady_clock::time_point> lag_updated_;
+  delta::Version table_version_{-1};  // That the metrics are about.
 
   std::unique_ptr<journal::Consumer> consumer_;  // Goes first: it may call back until it has gone.
 };

@@ -41,7 +41,19 @@ WriterMetrics::WriterMetrics(MetricsRegistry& registry)
           registry.gauge("millrace_writer_dedupe_window_seconds",
                          "How far back batches that come again are recognised: "
                          "writer.dedupe_window, or less where writer.dedupe_keys_max cuts it "
-                         "short.")) {}
+                         "short.")),
+      table_version_(registry.gauge("millrace_writer_table_version",
+                                    "Version of the table access_logs that this writer knows.")),
+      table_files_(
+          registry.gauge("millrace_writer_table_files", "Files of the table access_logs.")),
+      table_bytes_(
+          registry.gauge("millrace_writer_table_bytes", "Size of the files of access_logs.")) {}
+
+void WriterMetrics::table(std::int64_t version, std::size_t files, std::uint64_t size_bytes) {
+  table_version_.set(static_cast<double>(version));
+  table_files_.set(static_cast<double>(files));
+  table_bytes_.set(static_cast<double>(size_bytes));
+}
 
 void WriterMetrics::partition_lag(std::int32_t partition, std::int64_t entries,
                                   std::chrono::microseconds age) {

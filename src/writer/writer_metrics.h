@@ -28,6 +28,8 @@ class WriterMetrics {
   void buffered(std::size_t size_bytes) { buffered_bytes_.set(static_cast<double>(size_bytes)); }
   void oldest_uncommitted(std::chrono::microseconds age);
   void partition_lag(std::int32_t partition, std::int64_t entries, std::chrono::microseconds age);
+  // The table access_logs, as this writer knows it.
+  void table(std::int64_t version, std::size_t files, std::uint64_t size_bytes);
   void lag(std::int64_t entries) { lag_entries_.set(static_cast<double>(entries)); }
 
  private:
@@ -46,6 +48,9 @@ class WriterMetrics {
   Gauge& freshness_seconds_;
   Gauge& lag_entries_;
   Gauge& dedupe_window_seconds_;
+  Gauge& table_version_;
+  Gauge& table_files_;
+  Gauge& table_bytes_;
 };
 
 }  // namespace millrace::writer

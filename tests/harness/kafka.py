@@ -54,7 +54,7 @@ class Broker:
             env={**os.environ, **self._environment, "KAFKA_PORT": str(self.port), "KAFKA_TOPIC": self.topic,
                  "INFRA_DATA": str(self.folder)})
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return done.stdout + done.stderr
 
     def up(self):
         self.log += self._infra("up")

@@ -20,22 +20,32 @@ class S3Server:
     """One server over one folder, with one bucket.
 
     `region` is MinIO's only, and `has_users` versitygw's: its add_user() and allow_all_but() work.
-    The keys may be others after each stop().
+    The keys may be others after each stop(). `url`: of one that runs already, on loopback; it is used
+    and left as it is.
     """
 
-    def __init__(self, kind, folder, region="us-east-1", has_users=False):
+    def __init__(self, kind, folder, region="us-east-1", has_users=False, url=None):
         self.kind = kind
         self.folder = Path(folder)
         self.bucket = "lake"
         self.region = region
         self.key, self.secret = KEY, SECRET
         self._has_users = has_users
+        self._is_ours = url is None
         self.port = free_ports(2)
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = url or f"http://127.0.0.1:{self.port}"
         self.process = None
         self.programs = None
 
     def start(self):
+        if self._is_ours:
+            self._run()
+        wait_until(f"{self.kind} is ready", self._is_ready, self.log_tail)
+        if self.bucket not in [bucket["Name"] for bucket in self.client.list_buckets()["Buckets"]]:
+            self.client.create_bucket(Bucket=self.bucket)
+        return self
+
+    def _run(self):
         self.programs = subprocess.run([ROOT / "tools/install_s3_servers.sh"], check=True,
                                        timeout=1800, stdout=subprocess.PIPE,
                                        text=True).stdout.strip()
@@ -53,10 +63,6 @@ class S3Server:
         with open(self.folder / "server.log", "ab") as log:
             self.process = subprocess.Popen([f"{self.programs}/{self.kind}", *map(str, command)],
                                             stdout=log, stderr=log, env=environment)
-        wait_until(f"{self.kind} is ready", self._is_ready, self.log_tail)
-        if self.bucket not in [bucket["Name"] for bucket in self.client.list_buckets()["Buckets"]]:
-            self.client.create_bucket(Bucket=self.bucket)
-        return self
 
     def _is_ready(self):
         try:
@@ -76,6 +82,8 @@ class S3Server:
         shutil.rmtree(self.folder)
 
     def log_tail(self):
+        if not self._is_ours:
+            return ""
         return (self.folder / "server.log").read_text(errors="replace")[-2000:]
 
     def _users(self):

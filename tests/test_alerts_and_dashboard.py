@@ -1,0 +1,128 @@
+"""Alert rules, dashboard and runbook: they work, and are about metrics that are really there."""
+import json
+import re
+import subprocess
+from itertools import combinations
+
+import pytest
+import yaml
+
+from harness.process import ROOT
+
+pytestmark = pytest.mark.local
+
+FOLDER = ROOT / "deploy/observability"
+RULES = [rule for group in yaml.safe_load((FOLDER / "alerts.yaml").read_text())["groups"]
+         for rule in group["rules"]]
+DASHBOARD = json.loads((FOLDER / "dashboard.json").read_text())
+PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+QUERIES = [target["expr"] for panel in PANELS for target in panel["targets"]]
+
+# Prometheus makes this one itself.
+ITS_OWN = {"up"}
+
+
+def promtool(*arguments):
+    folder = subprocess.run([ROOT / "tools/install_prometheus.sh"], check=True, timeout=600, text=True,
+                            stdout=subprocess.PIPE).stdout.strip()
+    done = subprocess.run([f"{folder}/promtool", *arguments], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def metrics_of(expression):
+    """The names of metrics in PromQL: what is left of it without strings, labels, ranges and functions."""
+    text = re.sub(r'"[^"]*"', "", expression)
+    text = re.sub(r"\{[^}]*\}|\[[^]]*\]", "", text)
+    text = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", "", text)
+    text = re.sub(r"\b[a-z_0-9]+\s*\(", "(", text)
+    text = re.sub(r"\b(sum|max|min|avg|count|and|or|unless|bool|offset)\b", "", text)
+    return set(re.findall(r"\b[a-zA-Z_:][\w:]*", text))
+
+
+def test_the_names_are_found():
+    assert metrics_of('histogram_quantile(0.9, sum by (le, job) (rate(a_bucket{x=~"b(c)"}[5m]))) > 1') \
+        == {"a_bucket"}
+    assert metrics_of("max by (job) (a) > 600 or max by (job) (b) > 1 and c / (d - e) > f") == set("abcdef")
+
+
+@pytest.fixture(scope="module")
+def exported():
+    """What docs/metrics.md names; test_observability.py holds that to the binary."""
+    return set(re.findall(r"`((?:millrace|process)_\w+)`", (ROOT / "docs/metrics.md").read_text()))
+
+
+def base(metric, exported):
+    """The histogram that a series belongs to, or the metric itself."""
+    for end in ("_bucket", "_sum", "_count"):
+        if metric.endswith(end) and metric.removesuffix(end) in exported:
+            return metric.removesuffix(end)
+    return metric
+
+
+@pytest.mark.parametrize("expression", sorted({rule["expr"] for rule in RULES} | set(QUERIES)))
+def test_each_query_is_about_metrics_that_there_are(expression, exported):
+    metrics = metrics_of(expression) - ITS_OWN
+    assert metrics or expression.find("up{") >= 0, expression
+    assert {base(metric, exported) for metric in metrics} <= exported
+
+
+def test_each_metric_is_on_the_dashboard(exported):
+    shown = {base(metric, exported) for query in QUERIES for metric in metrics_of(query)}
+    # One that only tells how far a setting reaches, and those that rates of others tell better.
+    untold = {"millrace_writer_dedupe_window_seconds", "millrace_writer_entries_total",
+              "millrace_journal_corrupt_reads_total", "millrace_journal_entries_appended_total",
+              "millrace_aggregate_files_folded_total", "millrace_writer_table_version",
+              "process_start_time_seconds"}
+    assert exported - shown == untold
+
+
+def test_the_configuration_and_the_rules_are_valid():
+    promtool("check", "config", FOLDER / "prometheus.yaml")
+    promtool("check", "rules", FOLDER / "alerts.yaml")
+
+
+def test_each_alert_fires_when_it_should_and_not_before():
+    promtool("test", "rules", FOLDER / "alerts_test.yaml")
+    tests = yaml.safe_load((FOLDER / "alerts_test.yaml").read_text())["tests"]
+    for fires in (True, False):
+        tried = [case["alertname"] for test in tests for case in test["alert_rule_test"]
+                 if bool(case["exp_alerts"]) is fires]
+        assert sorted(tried) == sorted(rule["alert"] for rule in RULES)
+
+
+def test_the_queries_of_the_dashboard_are_valid(tmp_path):
+    rules = [{"record": f"panel:{number}", "expr": re.sub(r"\$__rate_interval", "5m", query)}
+             for number, query in enumerate(QUERIES)]
+    path = tmp_path / "rules.yaml"
+    path.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    promtool("check", "rules", path)
+
+
+def test_each_alert_has_a_section_of_the_runbook():
+    sections = re.findall(r"^## (\w+)$", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
+    assert sections == [rule["alert"] for rule in RULES]
+    for rule in RULES:
+        assert rule["annotations"]["runbook_url"] == f"docs/runbook.md#{rule['alert'].lower()}"
+        assert rule["labels"]["severity"] in ("critical", "warning")
+
+
+def test_each_panel_says_what_it_shows():
+    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(set(ids)) == len(ids)
+    for panel in PANELS:
+        assert panel["description"].endswith(".") and panel["fieldConfig"]["defaults"]["unit"], panel
+        assert panel["datasource"]["uid"] == "${datasource}"
+        for target in panel["targets"]:
+            assert 'job=~"$job",instance=~"$instance"' in target["expr"]
+
+
+def test_panels_do_not_lie_on_each_other():
+    def cells(panel):
+        at = panel["gridPos"]
+        assert at["x"] + at["w"] <= 24
+        return {(x, y) for x in range(at["x"], at["x"] + at["w"])
+                for y in range(at["y"], at["y"] + at["h"])}
+
+    for one, other in combinations(DASHBOARD["panels"], 2):
+        assert not cells(one) & cells(other), (one["title"], other["title"])
