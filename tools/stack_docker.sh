@@ -90,4 +90,4 @@ millrace_in() {
 }
 
 millrace_query() { millrace_in write query --config /etc/millrace/config.yaml "$@"; }
-millrace_send() { millrace_in ingest generate --records "$1" --seed "$2" | millrace_in ingest send -; }
+millrace_send() { millrace_in ingest generate --records "$1" --seed "$2" | millrace_in ingest send --retry-for 1m -; }

@@ -115,5 +115,7 @@ stack_logs() { tail -n "${TAIL:-100}" "$folder"/*.log; }
 
 millrace_query() { build/bin/millrace query --config "$folder/config.yaml" "$@"; }
 millrace_send() {
-  build/bin/millrace generate --records "$1" --seed "$2" | build/bin/millrace send --to "http://127.0.0.1:$port" -
+  pid_of ingest >/dev/null || fail "ingest does not run: \`make stack-up\` starts it"
+  build/bin/millrace generate --records "$1" --seed "$2" |
+    build/bin/millrace send --retry-for 1m --to "http://127.0.0.1:$port" -
 }
