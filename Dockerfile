@@ -32,13 +32,12 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
       ca-certificates libcurl4 libfmt9 libprometheus-cpp-core1.0 libpugixml1v5 libsimdjson14 libspdlog1.10 \
       libssl3 libstdc++6 libyaml-cpp0.7 libzstd1 tzdata zlib1g && \
     rm -rf /usr/share/doc /usr/share/man /usr/share/locale /var/log/* && \
-    install -d -o 10001 -g 10001 /var/lib/millrace
+    install -d -o 10001 -g 10001 -m 1777 /var/lib/millrace
 COPY --from=build /image/ /usr/local/
 COPY LICENSE /usr/local/share/doc/millrace/
 COPY config/examples/serve.container.yaml /etc/millrace/config.yaml
 USER 10001:10001
 WORKDIR /var/lib/millrace
-VOLUME /var/lib/millrace
 EXPOSE 8080 8081
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 \

@@ -2,7 +2,7 @@
 import pytest
 
 from harness.examples import FOLDER, example, make_key
-from harness.process import Millrace
+from harness.process import Millrace, run
 from harness.s3 import KEY, SECRET, S3Server
 from harness.waiting import wait_until
 
@@ -75,10 +75,12 @@ def test_the_workloads_with_their_tables_on_s3(name, broker, tmp_path, start, mo
 
 def takes_a_record_through(start, settings):
     ingest, write, aggregate = (start(settings, role) for role in ROLES)
-    assert ingest.post([{"ts": AT, "path": "/"}]).status == 202
     # The topic may have another test's record too.
-    wait_until("it is in the table",
-               lambda: write.metric("millrace_writer_records_total") >= 1, write.log_tail)
+    path = f"/{write.folder.parent.name}"
+    assert ingest.post([{"ts": AT, "path": path}]).status == 202
+    wait_until("it is in the table", lambda: path in run(
+        "query", "--config", write.config_path, "--data", write.data_dir,
+        "SELECT path FROM access_logs", check=False).stdout, write.log_tail)
     wait_until("it is in the rollups",
                lambda: aggregate.metric("millrace_aggregate_files_folded_total") > 0, aggregate.log_tail)
     for process in (ingest, write, aggregate):

@@ -47,7 +47,7 @@ def test_what_is_in_the_way_is_said(stack):
 
 
 def test_smoke_fails_where_nothing_runs(stack):
-    assert "ingest does not run: `make stack-up` starts it" in stack.make("smoke", check=False)
+    assert "ingest and write do not run: `make stack-up` starts them" in stack.make("smoke", check=False)
 
 
 def test_a_machine_without_docker_is_told_so(stack):

@@ -33,17 +33,24 @@ case $STACK in
   *) fail "STACK is docker or local, not \"$STACK\"" ;;
 esac
 
+# Not every date has nanoseconds.
+milliseconds() { python3 -c "import time; print(time.time_ns() // 1000000)" 2>/dev/null || echo "$(date +%s)000"; }
 count_records() { millrace_query --format csv "SELECT count(*) FROM access_logs" 2>/dev/null | tail -1 | tr -d '\r'; }
 
 # Sends $1 generated records and waits until the table has them.
 send_and_wait() {
-  local records=$1 before sent count deadline
-  before=$(count_records || true)
-  before=${before:-0}
+  local records=$1 before="" begin count deadline
+  runs || fail "ingest and write do not run: \`make stack-up\` starts them"
+  for _ in $(seq 20); do
+    before=$(count_records || true)
+    [ -z "$before" ] || break
+    sleep 0.5
+  done
+  [ -n "$before" ] || fail "the table cannot be read: $(millrace_query "SELECT count(*) FROM access_logs" 2>&1 | tail -1)"
+  begin=$(milliseconds)
   # Other records each time: the same ones again would be taken for a retry.
-  sent=$(date +%s%N)
-  millrace_send "$records" "$sent" || fail "the records were not taken"
-  say "sent after $((($(date +%s%N) - sent) / 1000000)) ms"
+  millrace_send "$records" "$begin" || fail "the records were not taken"
+  say "sent after $(($(milliseconds) - begin)) ms"
   deadline=$((SECONDS + ${WAIT_SECONDS:-120}))
   while true; do
     count=$(count_records || true)
@@ -51,7 +58,7 @@ send_and_wait() {
     [ "$SECONDS" -lt "$deadline" ] || fail "the table has $((${count:-0} - before)) of the $records records; see \`make stack-logs\`"
     sleep 0.5
   done
-  say "all $records are in the table after $((($(date +%s%N) - sent) / 1000000)) ms"
+  say "all $records are in the table after $(($(milliseconds) - begin)) ms"
 }
 
 case ${1:-} in

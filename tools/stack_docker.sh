@@ -30,7 +30,7 @@ wait_until_healthy() {
   for service in "$@"; do
     while true; do
       id=$(containers --filter "label=com.docker.compose.service=$service" | head -1)
-      health=$([ -z "$id" ] || "$docker" inspect -f '{{.State.Health.Status}}' "$id")
+      health=$([ -z "$id" ] || "$docker" inspect -f '{{.State.Health.Status}}' "$id" 2>/dev/null || true)
       [ "$health" != healthy ] || break
       if [ "$SECONDS" -ge "$deadline" ]; then
         compose_all logs --tail=20 "$service" >&2 || true
@@ -73,11 +73,20 @@ infra_up() {
 stack_down() {
   local options=(--remove-orphans)
   [ "${CLEAN:-}" != 1 ] || options+=(--volumes)
+  remove
   compose_all down "${options[@]}"
   [ "${CLEAN:-}" = 1 ] || say "the data stays in volumes; CLEAN=1 removes them"
 }
 
-infra_down() { stack_down; }
+# Without volumes that have no name: nobody would find them again.
+remove() { compose_all rm --stop --force -v "$@" >&2; }
+
+infra_down() {
+  remove kafka topic prometheus
+  [ "${CLEAN:-}" = 1 ] || return 0
+  local name
+  for name in kafka prometheus; do "$docker" volume rm --force "${COMPOSE_PROJECT_NAME}_$name" >/dev/null; done
+}
 stack_ps() { compose_all ps; }
 stack_logs() { compose_all logs --tail="${TAIL:-100}"; }
 
@@ -87,6 +96,11 @@ millrace_in() {
   [ -n "$id" ] || fail "$1 does not run: \`make stack-up\` starts it"
   shift
   "$docker" exec -i "$id" /usr/local/bin/millrace "$@"
+}
+
+runs() {
+  [ -n "$(containers --filter "label=com.docker.compose.service=ingest")" ] &&
+    [ -n "$(containers --filter "label=com.docker.compose.service=write")" ]
 }
 
 millrace_query() { millrace_in write query --config /etc/millrace/config.yaml "$@"; }

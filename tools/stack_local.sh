@@ -78,8 +78,10 @@ stack_up() {
   local admin=${ADMIN_PORT:-8081} name
   for name in ingest write "aggregate --every 10s"; do
     # shellcheck disable=SC2086  # The words of a command.
-    pid_of "${name%% *}" >/dev/null ||
+    if ! pid_of "${name%% *}" >/dev/null; then
+      ! is_taken "$admin" || fail "127.0.0.1:$admin is taken by another process; set ADMIN_PORT"
       start "${name%% *}" build/bin/millrace $name --config "$folder/config.yaml" --admin "127.0.0.1:$admin"
+    fi
     wait_until_ready "${name%% *}" "http://127.0.0.1:$admin/readyz"
     admin=$((admin + 1))
   done
@@ -113,9 +115,9 @@ stack_ps() {
 
 stack_logs() { tail -n "${TAIL:-100}" "$folder"/*.log; }
 
+runs() { pid_of ingest >/dev/null && pid_of write >/dev/null; }
 millrace_query() { build/bin/millrace query --config "$folder/config.yaml" "$@"; }
 millrace_send() {
-  pid_of ingest >/dev/null || fail "ingest does not run: \`make stack-up\` starts it"
   build/bin/millrace generate --records "$1" --seed "$2" |
     build/bin/millrace send --retry-for 1m --to "http://127.0.0.1:$port" -
 }

@@ -116,6 +116,8 @@ case $1 in
   up)
     if [ -z "${DOCKER_HOST:-}" ] && ! "$docker" info >/dev/null 2>&1; then
       export DOCKER_HOST=unix://$folder/docker.sock
+      # An engine without its images is of no use to anybody.
+      trap '[ $? = 0 ] || kill "$(cat "$folder/dockerd.pid")"' EXIT
       start_engine
     fi
     BASE_IMAGE=$(provide BASE_IMAGE debian:bookworm-slim base | cut -d= -f2)
