@@ -46,6 +46,11 @@ def test_what_is_in_the_way_is_said(stack):
     assert f"127.0.0.1:{stack.ports['MILLRACE_PORT']} is taken by another process; set MILLRACE_PORT" in said
 
 
+def test_nothing_runs_is_no_error(stack):
+    said = stack.make("stack-ps")
+    assert said.count("does not run") == 4 and "No such file" not in said
+
+
 def test_smoke_fails_where_nothing_runs(stack):
     assert "ingest and write do not run: `make stack-up` starts them" in stack.make("smoke", check=False)
 

@@ -10,7 +10,7 @@ export AWS_SECRET_ACCESS_KEY=${MINIO_ROOT_PASSWORD:-millrace-secret}
 started_at() { cut -d' ' -f22 "/proc/$1/stat" 2>/dev/null; }
 pid_of() {
   local pid started
-  read -r pid started <"$folder/$1.pid" 2>/dev/null || return 1
+  read -r pid started 2>/dev/null <"$folder/$1.pid" || return 1
   [ "$(started_at "$pid")" = "$started" ] || return 1
   echo "$pid"
 }
