@@ -95,6 +95,28 @@ def test_a_created_key_lets_its_sender_in(start, tmp_path):
     assert {row["site"] for row in read_everywhere(server.access_logs)} == {"shop.example"}
 
 
+def test_a_process_wants_the_secrets_of_its_own_work_alone(start, tmp_path):
+    """Each can be given its own: the others' files and variables are not looked for."""
+    serve = start()
+    assert serve.post([{"ts": 1767323045, "path": "/a"}]).status == 202
+    serve.stop()
+    config = tmp_path / "shared.yaml"
+    config.write_text("api_keys:\n  - {name: shop, sha256_file: /nowhere/shop, site: shop.example}\n"
+                      "journal:\n  kind: kafka\n  kafka:\n    security: sasl_ssl\n    sasl_mechanism: PLAIN\n"
+                      "    sasl_username: ${MILLRACE_NOT_SET:-a}\n    sasl_password: ${MILLRACE_NOT_SET}\n")
+    for command in (["aggregate", "--once"], ["maintain"], ["query", "SELECT 1"]):
+        done = run(*command, "--config", config, "--data", serve.data_dir, check=False)
+        assert done.returncode == 0, (command, done.stderr)
+    for command in (["ingest"], ["config", "check"]):
+        done = run(*command, *([] if command[0] == "config" else ["--config"]), config, check=False)
+        assert done.returncode in (1, 2), command
+        assert f"{config}:2:18: api_keys[0].sha256_file: opening /nowhere/shop" in done.stderr
+        assert "MILLRACE_NOT_SET is not set" in done.stderr
+    done = run("write", "--config", config, check=False)
+    assert done.returncode == 2 and "MILLRACE_NOT_SET is not set" in done.stderr
+    assert "nowhere" not in done.stderr
+
+
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
 def test_send_takes_each_format(start, tmp_path, compression):
     server = start()

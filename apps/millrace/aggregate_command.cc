@@ -66,6 +66,7 @@ int run_aggregate(const AggregateArguments& arguments) {
 
 void add_aggregate_command(CLI::App& program, int& exit_code) {
   auto arguments = std::make_shared<AggregateArguments>();
+  arguments->config.secrets_of_others = secrets_beside_tables;
   auto* command =
       program.add_subcommand("aggregate", "Bring rollups and summaries up to the table");
   command->add_option("--config", arguments->config.file, "YAML file");

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <filesystem>
@@ -103,7 +104,8 @@ Result<void> check_api_keys(const ConfigKeys& keys, const AppConfig& config) {
   std::set<std::string> names;
   std::set<std::string> hashes;
   for (const auto& key : config.ingest.api_keys) {
-    if (!hashes.insert(key.sha256).second) {
+    // Empty where they are for another process.
+    if (!key.sha256.empty() && !hashes.insert(key.sha256).second) {
       return fail(Errc::invalid_argument, fmt::format("{}: \"{}\" is the same key as another",
                                                       keys.place_of("api_keys"), key.name));
     }
@@ -161,6 +163,7 @@ Result<void> check_vacuum_retention(const ConfigKeys& keys, const AppConfig& con
 Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
   ConfigKeys keys;
   add_keys(keys, config);
+  for (const auto& path : arguments.secrets_of_others) keys.leave_secrets(path);
   if (!arguments.file.empty()) MR_TRY(keys.load(arguments.file));
   MR_TRY(apply(arguments, keys));
   MR_TRY(check_vacuum_retention(keys, config, arguments.is_forced));
@@ -196,7 +199,8 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
   }
   config.kafka.entry_size_bytes_max = journal.entry_size_bytes_max;
   config.kafka.queue_size_bytes_max = journal.queue_size_bytes_max;
-  if (config.journal_kind == JournalKind::kafka) {
+  const bool uses_kafka = std::ranges::count(arguments.secrets_of_others, "journal.kafka") == 0;
+  if (config.journal_kind == JournalKind::kafka && uses_kafka) {
     for (std::size_t i = 0; i < config.kafka.properties.size(); ++i) {
       const auto checked = journal::check_kafka_property(config.kafka.properties[i]);
       if (checked) continue;

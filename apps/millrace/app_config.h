@@ -77,7 +77,12 @@ struct ConfigArguments {
   std::string record_retention;
   std::string vacuum_retention;
   bool is_forced = false;  // A short vacuum_retention is taken.
+  // Keys and sections whose secrets only other processes have; they are not read.
+  std::vector<std::string> secrets_of_others;
 };
+
+// For commands that read and write tables alone: ConfigArguments::secrets_of_others.
+inline const std::vector<std::string> secrets_beside_tables = {"api_keys", "journal.kafka"};
 
 // Reads the file, lets the command line win, and checks what no single key can.
 // Errors: invalid_argument, or why the file cannot be read.

@@ -327,6 +327,15 @@ Result<void> start(Process& process) {
   return process.start();
 }
 
+// A process may be given the secrets of its own roles alone.
+std::vector<std::string> secrets_of_others(Roles roles) {
+  std::vector<std::string> paths;
+  if (!roles.ingests) paths.emplace_back("api_keys");
+  if (!roles.ingests && !roles.writes) paths.emplace_back("journal.kafka");
+  if (!roles.writes && !roles.aggregates && !roles.maintains) paths.emplace_back("s3");
+  return paths;
+}
+
 // What is wrong with the file now has no effect on the process.
 void reload(Process& process, const ConfigArguments& arguments) {
   AppConfig config;
@@ -342,8 +351,9 @@ void reload(Process& process, const ConfigArguments& arguments) {
 
 }  // namespace
 
-int run_process(const ConfigArguments& arguments, Roles roles,
+int run_process(ConfigArguments arguments, Roles roles,
                 std::string (*welcome)(const Process& process, const AppConfig& config)) {
+  arguments.secrets_of_others = secrets_of_others(roles);
   AppConfig config;
   if (const auto loaded = load_config(arguments, config); !loaded) {
     return complain(loaded.error().message, exit_usage);

@@ -53,7 +53,7 @@ class Process {
 
 // Runs a process to its end: loads the configuration, starts, prints `welcome(process, config)`,
 // waits, stops. Returns the exit code.
-int run_process(const ConfigArguments& arguments, Roles roles,
+int run_process(ConfigArguments arguments, Roles roles,
                 std::string (*welcome)(const Process& process, const AppConfig& config));
 
 }  // namespace millrace::apps

@@ -29,6 +29,7 @@ Result<std::unique_ptr<sql::Engine>> open_query_engine(const LakeQueryOptions& o
 }
 
 void add_lake_options(CLI::App& command, ConfigArguments& arguments) {
+  arguments.secrets_of_others = secrets_beside_tables;
   command.add_option("--config", arguments.file,
                      "YAML file of the pipeline; its data, lake, s3 and cache count");
   command.add_option("--data", arguments.data_directory, "The data folder (default: data)");

@@ -244,6 +244,15 @@ bool ConfigKeys::has_section(std::string_view path) const {
                      [path](const ConfigKey& key) { return is_section_of(path, key.path); });
 }
 
+void ConfigKeys::leave_secrets(std::string path) { left_secrets_.push_back(std::move(path)); }
+
+bool ConfigKeys::leaves_secret(std::string_view path) const {
+  return std::any_of(left_secrets_.begin(), left_secrets_.end(), [path](const std::string& left) {
+    const char next = path.starts_with(left) && path.size() > left.size() ? path[left.size()] : '.';
+    return path.starts_with(left) && (next == '.' || next == '[');
+  });
+}
+
 std::string ConfigKeys::place_of(const std::string& path) const {
   const auto place = places_.find(path);
   return place == places_.end() ? path : place->second + ": " + path;

@@ -153,6 +153,10 @@ class ConfigKeys {
   // Makes it an error of load() that the key at `path` is not given, or is an empty text.
   void require(std::string_view path);
 
+  // Makes load() pass over the secrets at and below `path`, which are for other processes: this one
+  // may not have their files and variables. They count as given, and keep the value they had.
+  void leave_secrets(std::string path);
+
   // Sets what the file gives; the rest keeps its value. Checks all of it before it returns: the
   // message has a line per error, such as
   //   config.yaml:14:3: ingest.body_size_max: "10 apples" is not a size (want e.g. 10MiB)
@@ -192,8 +196,10 @@ class ConfigKeys {
 
   const ConfigKey* find(std::string_view path) const;
   bool has_section(std::string_view path) const;
+  bool leaves_secret(std::string_view path) const;
 
   std::vector<ConfigKey> keys_;
+  std::vector<std::string> left_secrets_;
 
   // By the path of the key, within lists as in "api_keys[0].name".
   std::map<std::string, std::string> places_;

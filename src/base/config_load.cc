@@ -81,6 +81,7 @@ class ConfigLoader {
     if (node.IsMap()) load_section(keys, node, "", shown, given);
     for (const ConfigKey& key : keys.keys_) {
       if (!key.is_required) continue;
+      if (given.contains(key.path) && is_left(key, shown + key.path)) continue;
       const bool is_missing = !given.contains(key.path) || (key.write && key.write().empty());
       // A key that was given and refused has its own error already.
       if (is_missing && !refused_.contains(shown + key.path)) {
@@ -126,14 +127,16 @@ class ConfigLoader {
                               const YAML::Node& value) {
     const std::string shown_path = shown + path;
     if (const ConfigKey* key = keys.find(path)) {
-      load_value(*key, shown_path, mark, value);
+      if (!is_left(*key, shown_path)) load_value(*key, shown_path, mark, value);
       return key;
     }
     if (path.ends_with(file_suffix)) {
       const std::string base = path.substr(0, path.size() - file_suffix.size());
       const ConfigKey* key = keys.find(base);
       if (key != nullptr && key->kind == ConfigKey::Kind::secret) {
-        load_secret_file(*key, shown + base, shown_path, mark, value);
+        if (!is_left(*key, shown + base)) {
+          load_secret_file(*key, shown + base, shown_path, mark, value);
+        }
         return key;
       }
     }
@@ -152,6 +155,10 @@ class ConfigLoader {
               ? "unknown key"
               : fmt::format("unknown key (the nearest known key is {}{})", shown, nearest));
     return nullptr;
+  }
+
+  bool is_left(const ConfigKey& key, const std::string& shown_path) const {
+    return key.kind == ConfigKey::Kind::secret && root_.leaves_secret(shown_path);
   }
 
   void load_value(const ConfigKey& key, const std::string& shown_path, const YAML::Mark& mark,

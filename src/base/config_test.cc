@@ -296,6 +296,27 @@ TEST_F(ConfigTest, ReadsASecretFromAFile) {
             "http.tls_password_file, not both");
 }
 
+TEST_F(ConfigTest, PassesOverTheSecretsOfOtherProcesses) {
+  keys.leave_secrets("api_keys");
+  ASSERT_EQ(error_of("api_keys:\n"
+                     "  - {name: a, hash_file: /nowhere/a}\n"
+                     "  - {name: b, hash: '${MILLRACE_TEST}'}"),
+            "");
+  EXPECT_EQ(options.api_keys.size(), 2U);
+  EXPECT_EQ(options.api_keys[1].name, "b");
+  EXPECT_EQ(options.api_keys[1].hash, "");
+
+  // All else about them is held, and so are the secrets of others.
+  EXPECT_EQ(error_of("api_keys: [{hash: a}]"), "c.yaml:1:12: api_keys[0].name: is required");
+  EXPECT_EQ(error_of("http: {tls_password_file: /nowhere}"),
+            "c.yaml:1:8: http.tls_password_file: opening /nowhere: No such file or directory");
+
+  keys.leave_secrets("http.tls_pass");
+  EXPECT_NE(error_of("http: {tls_password_file: /nowhere}"), "") << "a path is whole names";
+  keys.leave_secrets("http.tls_password");
+  EXPECT_EQ(error_of("http: {tls_password_file: /nowhere}"), "");
+}
+
 TEST_F(ConfigTest, NeverShowsASecret) {
   ASSERT_EQ(error_of("http: {tls_password: s3cret}\napi_keys: [{name: a, hash: s3cret}]"), "");
   EXPECT_THAT(keys.to_yaml(), Not(HasSubstr("s3cret")));
