@@ -23,6 +23,7 @@ def pytest_addoption(parser):
     parser.addoption("--store-url", help="an S3 server that runs already, instead of one of our own; "
                      "its keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
     parser.addoption("--stack", action="store_true", help="only what wants a Docker engine")
+    parser.addoption("--cluster", action="store_true", help="only what wants Kubernetes")
     parser.addoption("--minutes", type=float, default=0, help="how long the chaos test goes on")
 
 
@@ -32,6 +33,7 @@ def pytest_configure(config):
                             "error::pytest.PytestUnhandledThreadExceptionWarning")
     config.addinivalue_line("markers", "local: it is about files of a local lake")
     config.addinivalue_line("markers", "stack: it wants a Docker engine")
+    config.addinivalue_line("markers", "cluster: it wants Kubernetes, built from source")
     kind = config.getoption("--store")
     if kind != "local":
         server = S3Server(kind, tempfile.mkdtemp(prefix=f"millrace-{kind}-"),
@@ -47,8 +49,11 @@ def pytest_unconfigure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    wants_stack = config.getoption("--stack")
-    other = [item for item in items if bool(item.get_closest_marker("stack")) != wants_stack]
+    def is_wanted(item):
+        return all(bool(item.get_closest_marker(marker)) == config.getoption(f"--{marker}")
+                   for marker in ("stack", "cluster"))
+
+    other = [item for item in items if not is_wanted(item)]
     config.hook.pytest_deselected(items=other)
     items[:] = [item for item in items if item not in other]
     if config.getoption("--store") == "local":

@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../tests/kubernetes"
 
 cache=${MILLRACE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/millrace}
-fingerprint=$(cat cluster/go.mod cluster/go.sum linter/go.mod linter/go.sum crds.lock | sha256sum | cut -c1-16)
+fingerprint=$(cat {cluster,linter,firewall}/go.{mod,sum} crds.lock | sha256sum | cut -c1-16)
 folder=$cache/kubernetes-$fingerprint
 
 say() { echo "kubernetes tools: $*" >&2; }
@@ -70,9 +70,11 @@ if [ "${1:-}" = all ]; then
   build linter github.com/zegl/kube-score/cmd/kube-score
   build cluster github.com/bitnami-labs/sealed-secrets/cmd/kubeseal
   build cluster github.com/rhysd/actionlint/cmd/actionlint
-  for program in kube-apiserver kube-controller-manager kube-scheduler kubelet; do
+  for program in kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy; do
     build cluster "k8s.io/kubernetes/cmd/$program"
   done
+  build cluster github.com/coredns/coredns
+  build firewall github.com/cloudnativelabs/kube-router/v2/cmd/kube-router
   definitions
   store
 elif [ $# -gt 0 ]; then

@@ -18,7 +18,7 @@ class LoadClient:
     """
 
     def __init__(self, url, threads=3, timestamps=("2026-01-02T03:04:05Z", "2026-01-03T00:00:00Z"),
-                 pad_bytes=0, resend_seed=None, pause_seconds=0):
+                 pad_bytes=0, resend_seed=None, pause_seconds=0, api_key=None):
         """`resend_seed`: batches have an Idempotency-Key; each is sent again until it is acknowledged,
         and some of them, chosen by the seed, once more after that, as after a lost reply.
         `pause_seconds`: of each thread, after each batch."""
@@ -32,6 +32,9 @@ class LoadClient:
         self._url = url
         self._timestamps = timestamps
         self._padding = "x" * pad_bytes
+        self._headers = {"Content-Type": "application/json"}
+        if api_key is not None:
+            self._headers["Authorization"] = f"Bearer {api_key}"
         self._pause_seconds = pause_seconds
         self._numbers = itertools.count()
         self._lock = threading.Lock()
@@ -86,7 +89,7 @@ class LoadClient:
         rejects = [{"path": f"/no-time/{number}"}] if number % 5 == 0 else []
         try:
             answer = exchange(url, "POST", "/logs", json.dumps(records + rejects),
-                              {"Content-Type": "application/json", **headers})
+                              {**self._headers, **headers})
         except ConnectionRefusedError:
             outcome = self.refused
         except (OSError, http.client.HTTPException):

@@ -21,10 +21,11 @@ class S3Server:
 
     `region` is MinIO's only, and `has_users` versitygw's: its add_user() and allow_all_but() work.
     The keys may be others after each stop(). `url`: of one that runs already, on loopback; it is used
-    and left as it is.
+    and left as it is. `address`: where it listens, if not on a free port of loopback.
     """
 
-    def __init__(self, kind, folder, region="us-east-1", has_users=False, url=None):
+    def __init__(self, kind, folder, region="us-east-1", has_users=False, url=None,
+                 address=None):
         self.kind = kind
         self.folder = Path(folder)
         self.bucket = "lake"
@@ -33,7 +34,8 @@ class S3Server:
         self._has_users = has_users
         self._is_ours = url is None
         self.port = free_ports(2)
-        self.url = url or f"http://127.0.0.1:{self.port}"
+        self.address = address or f"127.0.0.1:{self.port}"
+        self.url = url or f"http://{self.address}"
         self.process = None
         self.programs = None
 
@@ -51,11 +53,10 @@ class S3Server:
                                        text=True).stdout.strip()
         data = self.folder / "data"
         data.mkdir(parents=True, exist_ok=True)
-        address = f"127.0.0.1:{self.port}"
         command = {
-            "minio": ["server", data, "--address", address, "--console-address",
+            "minio": ["server", data, "--address", self.address, "--console-address",
                       f"127.0.0.1:{self.port + 1}"],
-            "versitygw": ["--port", address, "--quiet", *self._users(), "posix", data],
+            "versitygw": ["--port", self.address, "--quiet", *self._users(), "posix", data],
         }[self.kind]
         environment = {**os.environ, "MINIO_ROOT_USER": self.key,
                        "MINIO_ROOT_PASSWORD": self.secret, "MINIO_SITE_REGION": self.region,

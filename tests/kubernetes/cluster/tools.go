@@ -3,6 +3,8 @@
 package tools
 
 import (
+	_ "github.com/coredns/coredns"
+	_ "k8s.io/kubernetes/cmd/kube-proxy"
 	_ "github.com/bitnami-labs/sealed-secrets/cmd/kubeseal"
 	_ "github.com/rhysd/actionlint/cmd/actionlint"
 	_ "k8s.io/kubernetes/cmd/kube-apiserver"

@@ -1,0 +1,331 @@
+"""A Kubernetes cluster of one node on this machine: the real programs, in a network namespace of their own.
+
+Nothing of it is left after stop(): its bridge, routes and firewall rules are in the namespace, its containers in a
+containerd of its own. It wants root."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import textwrap
+from pathlib import Path
+
+import yaml
+
+from harness.manifests import kubectl, tools
+from harness.process import ROOT
+from harness.waiting import wait_until
+
+NAMESPACE = "millrace-k8s"
+HOST, NODE = "10.213.255.1", "10.213.255.2"
+PODS, SERVICES = "10.213.0.0/17", "10.213.128.0/18"
+API, DNS = "10.213.128.1", "10.213.128.10"
+PACKAGES = ["containerd", "runc", "containernetworking-plugins", "iptables", "ipset", "iproute2"]
+
+
+def why_not():
+    """Why there can be no cluster here; None where there can."""
+    if os.geteuid() != 0:
+        return "a cluster wants root: network namespaces, containers"
+    if not shutil.which("go"):
+        return "a cluster wants Go, to build Kubernetes"
+    return None
+
+
+class Cluster:
+    """start() makes etcd, the API server, controllers and the scheduler; add_node() what runs pods."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.programs = tools("all")
+        self.processes = {}
+        self.config = self.folder / "kubeconfig"
+        self._networks_before = set()
+
+    def kubectl(self, *arguments, **options):
+        return kubectl(*arguments, KUBECONFIG=str(self.config), **options)
+
+    def get(self, *arguments):
+        return json.loads(self.kubectl("get", *arguments, "-o", "json").stdout)
+
+    def apply(self, objects, *arguments):
+        """YAML text, or objects."""
+        text = objects if isinstance(objects, str) else yaml.safe_dump_all(objects)
+        return self.kubectl("apply", "--server-side", "-f", "-", *arguments, stdin=text)
+
+    def start(self):
+        self._enter_network()
+        pki = self.folder / "pki"
+        pki.mkdir(parents=True)
+        subprocess.run(["openssl", "genrsa", "-out", pki / "accounts.key", "2048"], check=True, capture_output=True)
+        (pki / "tokens.csv").write_text('of-the-test,admin,admin,"system:masters"\n')
+        self._spawn("etcd", "--data-dir", self.folder / "etcd", "--listen-client-urls", "http://127.0.0.1:2379",
+                    "--advertise-client-urls", "http://127.0.0.1:2379", "--listen-peer-urls", "http://127.0.0.1:2380")
+        self._spawn("kube-apiserver", "--etcd-servers", "http://127.0.0.1:2379", "--bind-address", NODE,
+                    "--advertise-address", NODE, "--secure-port", "6443", "--cert-dir", pki,
+                    "--service-account-key-file", pki / "accounts.key",
+                    "--service-account-signing-key-file", pki / "accounts.key",
+                    "--service-account-issuer", "https://kubernetes.default.svc", "--token-auth-file", pki / "tokens.csv",
+                    "--service-cluster-ip-range", SERVICES, "--authorization-mode", "RBAC")
+        self.config.write_text(yaml.safe_dump({
+            "apiVersion": "v1", "kind": "Config", "current-context": "here",
+            "clusters": [{"name": "here", "cluster": {"server": f"https://{NODE}:6443", "insecure-skip-tls-verify": True}}],
+            "users": [{"name": "admin", "user": {"token": "of-the-test"}}],
+            "contexts": [{"name": "here", "context": {"cluster": "here", "user": "admin"}}]}))
+        wait_until("the API server is ready", lambda: self.kubectl(
+            "get", "--raw", "/readyz", check=False).returncode == 0, lambda: self.log_tail("kube-apiserver"))
+        self._spawn("kube-controller-manager", "--kubeconfig", self.config, "--leader-elect=false",
+                    "--service-account-private-key-file", pki / "accounts.key", "--root-ca-file", pki / "apiserver.crt",
+                    "--bind-address", "127.0.0.1")
+        self._spawn("kube-scheduler", "--kubeconfig", self.config, "--leader-elect=false", "--bind-address", "127.0.0.1")
+        self.apply("".join(path.read_text() + "\n---\n" for path in sorted(Path(self.programs, "crds").iterdir())))
+        wait_until("others' objects are known", lambda: self.kubectl(
+            "wait", "--for=condition=Established", "crd", "--all", check=False).returncode == 0)
+        return self
+
+    def add_node(self, engine, images, hosts):
+        """`images`: by name, what each is to be called in manifests. `hosts`: names of this machine, outside the cluster."""
+        # As its own package manager has it: containerd is there with the Docker engine.
+        missing = [name for name in PACKAGES if subprocess.run(["dpkg", "-s", name], capture_output=True).returncode != 0]
+        if missing:
+            subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], check=True,
+                           capture_output=True, timeout=600, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+        self._networks_before = set(os.listdir("/run/netns"))
+        self._write("cni/10-bridge.conflist", json.dumps({
+            "cniVersion": "0.4.0", "name": "pods", "plugins": [{
+                "type": "bridge", "bridge": "pods", "isGateway": True, "ipMasq": True, "hairpinMode": True,
+                "ipam": {"type": "host-local", "dataDir": str(self.folder / "addresses"),
+                         "ranges": [[{"subnet": PODS}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}))
+        # A process that may not lower its own oom_score_adj (as in some sandboxes) would start no pod otherwise.
+        self._write("containerd.toml", f"""
+            version = 2
+            root = "{self.folder}/containerd"
+            state = "{self.folder}/containerd-run"
+            [grpc]
+              address = "{self.folder}/containerd.sock"
+            [plugins."io.containerd.grpc.v1.cri"]
+              sandbox_image = "docker.io/millrace-test/pause:1"
+              restrict_oom_score_adj = true
+              disable_tcp_service = true
+              [plugins."io.containerd.grpc.v1.cri".cni]
+                bin_dir = "/usr/lib/cni"
+                conf_dir = "{self.folder}/cni"
+            """)
+        self._spawn("containerd", "--config", self.folder / "containerd.toml", program="/usr/bin/containerd")
+        wait_until("containerd answers", lambda: self._ctr("version", check=False).returncode == 0)
+        for name, called in {**self._own_images(engine), **images}.items():
+            self._import(engine, name, called)
+        self._write("kubelet.yaml", yaml.safe_dump({
+            "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "address": "127.0.0.1",
+            "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
+            "authorization": {"mode": "AlwaysAllow"}, "cgroupDriver": "cgroupfs", "failCgroupV1": False,
+            "failSwapOn": False, "clusterDNS": [DNS], "clusterDomain": "cluster.local", "resolvConf": "/dev/null",
+            "containerRuntimeEndpoint": f"unix://{self.folder}/containerd.sock", "podLogsDir": f"{self.folder}/logs",
+            "evictionHard": {"memory.available": "100Mi"}, "imageMaximumGCAge": "0s", "imageGCHighThresholdPercent": 100}))
+        self._spawn("kubelet", "--config", self.folder / "kubelet.yaml", "--kubeconfig", self.config, "--root-dir",
+                    self.folder / "kubelet", "--hostname-override", "node-1", "--node-ip", NODE, "--cert-dir",
+                    self.folder / "kubelet-pki", "--node-labels", "topology.kubernetes.io/zone=zone-1")
+        self._write("proxy.yaml", yaml.safe_dump({
+            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration", "mode": "iptables",
+            "clientConnection": {"kubeconfig": str(self.config)}, "clusterCIDR": PODS, "hostnameOverride": "node-1",
+            "conntrack": {"maxPerCore": 0}}))
+        self._spawn("kube-proxy", "--config", self.folder / "proxy.yaml")
+        wait_until("the node is there", lambda: self.get("nodes")["items"], lambda: self.log_tail("kubelet"))
+        self._spawn("kube-router", "--run-router=false", "--run-firewall=true", "--run-service-proxy=false",
+                    "--run-loadbalancer=false", "--kubeconfig", self.config, "--hostname-override", "node-1",
+                    "--service-cluster-ip-range", SERVICES, "--service-node-port-range", "30000-32767")
+        self.apply(NAMES.replace("HOSTS", "\n".join(f"          {HOST} {name}" for name in hosts)))
+        self.wait_ready("kube-system")
+
+    def wait_ready(self, namespace, hang_seconds=300):
+        """Until each Deployment and StatefulSet has what it is to have, of the newest template."""
+        def is_ready():
+            for it in self.get("deployments,statefulsets", "-n", namespace)["items"]:
+                want, has = it["spec"]["replicas"], it["status"]
+                if has.get("observedGeneration", 0) < it["metadata"]["generation"] or not (
+                        want == has.get("updatedReplicas", 0) == has.get("readyReplicas", 0) == has.get("replicas", 0)):
+                    return False
+            return True
+        wait_until(f"all of {namespace} is ready", is_ready, lambda: self.describe(namespace), hang_seconds)
+
+    def run_job(self, namespace, cronjob, name):
+        """One run of a CronJob, now: what it printed. It must succeed."""
+        self.kubectl("create", "job", "-n", namespace, name, f"--from=cronjob/{cronjob}")
+
+        def outcome():
+            return [it["type"] for it in self.get("job", name, "-n", namespace)["status"].get("conditions", [])
+                    if it["status"] == "True" and it["type"] in ("Complete", "Failed")]
+        ended = wait_until(f"{name} has ended", outcome, lambda: self.describe(namespace), 300)
+        assert ended == ["Complete"], self.describe(namespace)
+        return self.logs(namespace, name)
+
+    def run_pod(self, namespace, name, image, arguments):
+        """Whether a pod of one container, without any right, exits 0."""
+        self.apply([{
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace},
+            "spec": {"restartPolicy": "Never", "automountServiceAccountToken": False,
+                     "containers": [{"name": "it", "image": image, "imagePullPolicy": "Never", "args": arguments}]}}])
+        phase = wait_until(f"{name} has ended", lambda: [it for it in [self.get(
+            "pod", name, "-n", namespace)["status"]["phase"]] if it in ("Succeeded", "Failed")],
+            lambda: self.describe(namespace))
+        return phase == ["Succeeded"]
+
+    def logs(self, namespace, start):
+        """What the containers of pods whose name starts so have written, also of pods that are gone."""
+        return "\n".join(path.read_text() for path in sorted(self.folder.glob(f"logs/{namespace}_{start}*/*/*.log")))
+
+    def describe(self, namespace):
+        told = self.kubectl("get", "pods,jobs", "-n", namespace, "-o", "wide", check=False).stdout
+        events = self.kubectl("get", "events", "-n", namespace, "--sort-by=.lastTimestamp", check=False).stdout
+        lines = [f"{path.parent.parent.name}: {line[:400]}" for path in self.folder.glob(f"logs/{namespace}_*/*/*.log")
+                 for line in path.read_text().splitlines()[-3:]]
+        return "\n".join([told, *events.splitlines()[-15:], *lines])
+
+    def log_tail(self, program):
+        return (self.folder / f"{program}.log").read_text()[-3000:]
+
+    def stop(self):
+        if "kubelet" in self.processes:
+            # The controllers go first, so that nothing comes again; the kubelet then takes its pods down.
+            self._end("kube-controller-manager")
+            self.kubectl("delete", "pods", "--all", "--all-namespaces", "--force", "--grace-period=0", check=False)
+            wait_until("all containers are gone", lambda: not self._ctr("containers", "list", "-q").stdout.strip(),
+                       lambda: self.log_tail("kubelet"))
+        for name in list(self.processes)[::-1]:
+            self._end(name)
+        left = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if str(self.folder) in line]
+        for path in sorted(left, reverse=True):
+            subprocess.run(["umount", "--lazy", path], check=False)
+        for name in set(os.listdir("/run/netns")) - self._networks_before - {NAMESPACE}:
+            subprocess.run(["ip", "netns", "delete", name], check=False)
+        subprocess.run(["ip", "netns", "delete", NAMESPACE], check=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _enter_network(self):
+        def ip(*arguments):
+            subprocess.run(["ip", *arguments], check=True, capture_output=True)
+        if Path("/run/netns", NAMESPACE).exists():
+            ip("netns", "delete", NAMESPACE)
+        ip("netns", "add", NAMESPACE)
+        self._networks_before = set(os.listdir("/run/netns"))
+        ip("link", "add", "mr-k8s", "type", "veth", "peer", "name", "eth0", "netns", NAMESPACE)
+        ip("address", "add", f"{HOST}/30", "dev", "mr-k8s")
+        ip("link", "set", "mr-k8s", "up")
+        for arguments in (["link", "set", "lo", "up"], ["link", "set", "eth0", "up"],
+                          ["address", "add", f"{NODE}/30", "dev", "eth0"], ["route", "add", "default", "via", HOST]):
+            ip("-n", NAMESPACE, *arguments)
+        ip("route", "add", SERVICES, "via", NODE)
+        ip("route", "add", PODS, "via", NODE)
+        subprocess.run(["nsenter", f"--net=/run/netns/{NAMESPACE}", "sysctl", "-qw", "net.ipv4.ip_forward=1"], check=True)
+
+    def _spawn(self, name, *arguments, program=None):
+        with open(self.folder / f"{name}.log", "wb") as log:
+            # Not `ip netns exec`: all must see the same mounts.
+            self.processes[name] = subprocess.Popen(
+                ["nsenter", f"--net=/run/netns/{NAMESPACE}", program or f"{self.programs}/{name}", *map(str, arguments)],
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+                env={**os.environ, "NODE_NAME": "node-1"})
+
+    def _end(self, name):
+        process = self.processes.pop(name, None)
+        if process is None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _write(self, name, text):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+
+    def _ctr(self, *arguments, check=True, **options):
+        return subprocess.run(["ctr", "--address", self.folder / "containerd.sock", "--namespace", "k8s.io", *arguments],
+                              check=check, capture_output=True, timeout=300, **options)
+
+    def _own_images(self, engine):
+        """Of the programs that hold a pod's namespaces together, and answer for names."""
+        base = engine.environment["BASE_IMAGE"]
+        for name, lines in (("pause", [f"FROM {base}", 'ENTRYPOINT ["sleep", "infinity"]']),
+                            ("coredns", [f"FROM {base}", "COPY coredns /", 'ENTRYPOINT ["/coredns"]'])):
+            folder = self.folder / f"image-{name}"
+            folder.mkdir()
+            (folder / "Dockerfile").write_text("\n".join(lines) + "\n")
+            shutil.copy(f"{self.programs}/coredns", folder)
+            engine.docker("build", "--quiet", "--tag", f"millrace-test/{name}:1", str(folder))
+        return {f"millrace-test/{name}:1": f"docker.io/millrace-test/{name}:1" for name in ("pause", "coredns")}
+
+    def _import(self, engine, name, called):
+        archive = self.folder / "image.tar"
+        engine.docker("save", "--output", str(archive), name)
+        told = self._ctr("images", "import", str(archive)).stdout.decode()
+        there = told.split("unpacking ")[1].split(" ")[0]
+        if there != called:
+            self._ctr("images", "tag", there, called)
+        archive.unlink()
+
+
+# CoreDNS as a cluster has it; what is outside is found as in a company's own names.
+NAMES = f"""
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: coredns, namespace: kube-system}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {{name: coredns}}
+rules:
+  - {{apiGroups: [""], resources: [services, pods, namespaces], verbs: [list, watch]}}
+  - {{apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch]}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {{name: coredns}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: coredns}}
+subjects: [{{kind: ServiceAccount, name: coredns, namespace: kube-system}}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: coredns, namespace: kube-system}}
+data:
+  Corefile: |
+    .:53 {{
+      errors
+      ready
+      hosts {{
+HOSTS
+          fallthrough
+      }}
+      kubernetes cluster.local
+    }}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: kube-dns, namespace: kube-system}}
+spec:
+  clusterIP: {DNS}
+  selector: {{k8s-app: kube-dns}}
+  ports: [{{name: udp, port: 53, protocol: UDP}}, {{name: tcp, port: 53, protocol: TCP}}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: coredns, namespace: kube-system}}
+spec:
+  selector: {{matchLabels: {{k8s-app: kube-dns}}}}
+  template:
+    metadata: {{labels: {{k8s-app: kube-dns}}}}
+    spec:
+      serviceAccountName: coredns
+      dnsPolicy: Default
+      containers:
+        - name: coredns
+          image: docker.io/millrace-test/coredns:1
+          imagePullPolicy: Never
+          args: [-conf, /etc/coredns/Corefile]
+          readinessProbe: {{httpGet: {{path: /ready, port: 8181}}}}
+          volumeMounts: [{{name: config, mountPath: /etc/coredns}}]
+      volumes: [{{name: config, configMap: {{name: coredns}}}}]
+"""

@@ -1,0 +1,465 @@
+"""The manifests of deploy/ in a real cluster: `make test-deploy`. Others' controllers (KEDA, External Secrets, the
+Prometheus Operator, a gateway, Argo CD) are there with the definitions of their objects only."""
+import base64
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+
+from harness.certificates import make_certificate
+from harness.cluster import HOST, NODE, Cluster, why_not
+from harness.examples import make_key
+from harness.kafka import Broker
+from harness.lake import S3Lake
+from harness.load import LoadClient, assert_each_once, assert_rejects_are_kept
+from harness.manifests import K8S, OVERLAYS, Manifests, rendered, tools
+from harness.process import ROOT
+from harness.readers import read_everywhere
+from harness.s3 import S3Server
+from harness.stack import Containers, DockerEngine
+from harness.waiting import wait_until
+from test_deploy import FOLDERS
+
+pytestmark = [pytest.mark.cluster, pytest.mark.local,
+              pytest.mark.skipif(why_not() is not None, reason=str(why_not()))]
+
+every_folder = pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
+GITOPS = ROOT / "deploy/gitops"
+
+# What the linter wants and we do not do, and why.
+WAIVED = {
+    "container-image-pull-policy": "an image by digest is the same whenever it is pulled",
+    "deployment-has-host-podantiaffinity": "spread over hosts is asked for by topologySpreadConstraints",
+}
+WAIVED_IN_DEV = {
+    "container-image-pull-policy": "Kafka's has a tag that stays; MinIO's is one's own",
+    "container-security-context-readonlyrootfilesystem": "Apache's image of Kafka writes its configuration into its root",
+    "container-security-context-user-group-id": "Apache's image of Kafka has its own user, 1000",
+    "deployment-replicas": "one of everything",
+    "pod-probes-identical": "a broker lives where it is ready",
+}
+
+
+def linted(text):
+    """What the linter finds: the names of its checks, and the objects. Of processors there are requests and no limits: a
+    limit throttles a process that others leave room for."""
+    said = subprocess.run([f"{tools('all')}/kube-score", "score", "-", "--kubernetes-version", "v1.35",
+                           "--ignore-container-cpu-limit", "--output-format", "json"],
+                          input=text, capture_output=True, text=True).stdout
+    checks = [(check["check"]["id"], it["object_meta"]["name"], check["grade"]) for it in json.loads(said)
+              for check in it["checks"] if not check["skipped"]]
+    assert len(checks) > 50
+    return {check: name for check, name, grade in checks if grade < 10}
+
+
+@every_folder
+def test_the_linter_finds_what_is_waived_and_nothing_else(folder):
+    found = linted(rendered(folder))
+    assert set(found) == set(WAIVED_IN_DEV if folder.name == "dev" else WAIVED), found
+
+
+def test_the_linter_sees_what_is_wrong():
+    text = rendered(K8S / "overlays/prod").replace("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", 1)
+    assert "container-security-context-readonlyrootfilesystem" in linted(text)
+
+
+def strict(schema):
+    """A schema of a definition, where what it does not name is refused, as a client with strict validation does. Without
+    its patterns, which are Go's: the API server looks at them."""
+    if isinstance(schema, list):
+        return [strict(it) for it in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = {key: strict(value) for key, value in schema.items() if not (key == "pattern" and isinstance(value, str))}
+    if "properties" in schema and not schema.get("x-kubernetes-preserve-unknown-fields"):
+        schema.setdefault("additionalProperties", False)
+    return schema
+
+
+@pytest.fixture(scope="module")
+def schemas():
+    """Of others' objects, by kind and version."""
+    found = {}
+    for path in Path(tools("all"), "crds").iterdir():
+        for it in filter(None, yaml.safe_load_all(path.read_text())):
+            for version in it["spec"]["versions"]:
+                schema = strict(version["schema"]["openAPIV3Schema"])
+                schema["properties"]["metadata"] = {"type": "object"}
+                found[it["spec"]["names"]["kind"], f"{it['spec']['group']}/{version['name']}"] = schema
+    return found
+
+
+def others(objects):
+    return [it for it in objects if re.search(r"\.(sh|io|com)/", it["apiVersion"]) and (
+        not it["apiVersion"].split("/")[0].endswith(".k8s.io") or it["kind"] == "HTTPRoute")]
+
+
+def test_others_objects_have_their_fields(schemas):
+    checked = set()
+    objects = [it for folder in FOLDERS for it in Manifests.of(folder).objects]
+    objects += [it for path in GITOPS.glob("*.yaml") for it in yaml.safe_load_all(path.read_text())]
+    for it in others(objects):
+        jsonschema.validate(it, schemas[it["kind"], it["apiVersion"]])
+        checked.add(it["kind"])
+    assert checked == {"ScaledObject", "TriggerAuthentication", "ExternalSecret", "SealedSecret", "PodMonitor",
+                       "PrometheusRule", "HTTPRoute", "ApplicationSet", "AppProject"}
+
+
+def test_an_unknown_field_of_others_is_seen(schemas):
+    broken = Manifests.of(K8S / "overlays/prod").copy().get("ScaledObject", "consumer-writer")
+    broken["spec"]["maxReplicas"] = 3
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(broken, schemas["ScaledObject", "keda.sh/v1alpha1"])
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    try:
+        yield cluster.start()
+    finally:
+        cluster.stop()
+
+
+@every_folder
+def test_the_api_server_accepts_it(folder, cluster):
+    manifests = Manifests.of(folder)
+    namespaces = manifests.all("Namespace")
+    cluster.apply(namespaces)
+    accepted = cluster.apply(rendered(folder), "--dry-run=server").stdout.splitlines()
+    assert len(accepted) == len(manifests.objects)
+
+
+@pytest.mark.parametrize("old, new", [("containerPort: 8081", "containerPort: metrics"), ("minReplicaCount:", "minReplicas:"),
+                                      ("timeZone: Etc/UTC", "timeZone: Mars/Base"), ("cpu: ", "cpu: much"),
+                                      ("unhealthyPodEvictionPolicy: AlwaysAllow", "unhealthyPodEvictionPolicy: Always")])
+def test_the_api_server_refuses_what_is_wrong(old, new, cluster):
+    text = rendered(K8S / "overlays/prod")
+    assert old in text
+    cluster.apply(Manifests.of(K8S / "overlays/prod").all("Namespace"))
+    done = cluster.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", stdin=text.replace(old, new), check=False)
+    assert done.returncode != 0
+
+
+def test_the_namespace_refuses_a_pod_that_is_not_restricted(cluster):
+    prod = Manifests.of(K8S / "overlays/prod")
+    cluster.apply(prod.all("Namespace") + prod.all("ServiceAccount"))
+    # An account that each namespace gets in a moment.
+    wait_until("the namespace has its account", lambda: cluster.kubectl(
+        "get", "serviceaccount", "default", "-n", "millrace", check=False).returncode == 0)
+    spec = {"containers": [{"name": "a", "image": "a"}]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "millrace"}, "spec": spec}
+    done = cluster.kubectl("apply", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(pod), check=False)
+    assert "violates PodSecurity" in done.stderr
+    for workload in prod.pods:
+        good = {**pod, "spec": workload.spec}
+        cluster.kubectl("apply", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(good))
+
+
+def test_the_examples_for_argo_cd_are_accepted_and_point_at_the_overlays(cluster):
+    cluster.kubectl("create", "namespace", "argocd")
+    for path in sorted(GITOPS.glob("*.yaml")):
+        cluster.apply(path.read_text(), "--dry-run=server")
+    it = yaml.safe_load((GITOPS / "applicationset.yaml").read_text())
+    elements = it["spec"]["generators"][0]["list"]["elements"]
+    assert {element["overlay"] for element in elements} == set(OVERLAYS)
+    project = yaml.safe_load((GITOPS / "project.yaml").read_text())["spec"]
+    allowed = {(it["group"], it["kind"]) for it in project["namespaceResourceWhitelist"] + project["clusterResourceWhitelist"]}
+    for element in elements:
+        manifests = Manifests.of(K8S / "overlays" / element["overlay"])
+        assert manifests.namespace == element["namespace"]
+        assert element["namespace"] in [it["namespace"] for it in project["destinations"]]
+        for each in manifests.objects:
+            group = each["apiVersion"].split("/")[0] if "/" in each["apiVersion"] else ""
+            assert (group, each["kind"]) in allowed
+
+
+def test_secrets_are_sealed_as_the_guide_says(tmp_path):
+    """kubeseal's output goes into the component as it is, and opens to what was put in with the cluster's key alone."""
+    certificate, key = make_certificate(tmp_path)
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "millrace-kafka", "namespace": "millrace"},
+              "stringData": {"username": "millrace", "password": "of-the-test", "ca.crt": "x"}}
+    sealed = subprocess.run([f"{tools('all')}/kubeseal", "--cert", certificate, "--format", "yaml"],
+                            input=yaml.safe_dump(secret), check=True, capture_output=True, text=True).stdout
+    assert "of-the-test" not in sealed
+    ours = next(it for it in yaml.safe_load_all((K8S / "components/sealed-secrets/sealedsecrets.yaml").read_text())
+                if it["metadata"]["name"] == "millrace-kafka")
+    assert set(yaml.safe_load(sealed)["spec"]["encryptedData"]) == set(ours["spec"]["encryptedData"])
+    opened = subprocess.run([f"{tools('all')}/kubeseal", "--recovery-unseal", "--recovery-private-key", key],
+                            input=sealed, check=True, capture_output=True, text=True).stdout
+    data = json.loads(opened)["data"]
+    assert base64.b64decode(data["password"]).decode() == "of-the-test"
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    engine = DockerEngine(tmp_path_factory.mktemp("engine"))
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture(scope="module")
+def node(cluster, engine):
+    """The cluster with a node, and the images under the names that the manifests have."""
+    print(Containers(engine, "millrace-image").make("image"))
+    print(subprocess.run([ROOT / "tools/image.sh", "minio"], check=True, capture_output=True, text=True,
+                         env={**engine.environment, "PATH": "/usr/bin:/bin"}).stderr)
+    dev = Manifests.of(K8S / "overlays/dev")
+    # One image under a digest of its own for each overlay that has another; they are all alike here.
+    images = {"millrace:dev": dev.pod("ingestion-api").container["image"],
+              "millrace-minio:dev": f"docker.io/library/{dev.pod('minio').container['image']}",
+              engine.environment["KAFKA_IMAGE"]: f"docker.io/{dev.pod('kafka').container['image']}"}
+    cluster.add_node(engine, images, ["kafka-0.kafka.example.com", "kafka-1.kafka.example.com",
+                                      "kafka-2.kafka.example.com", "s3.example.com"])
+    return cluster
+
+
+SECURE_BROKER = """
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},SECURE://{host}:9094
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},SECURE://kafka-0.kafka.example.com:9094
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL
+sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.secure.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+ssl.keystore.type=PEM
+ssl.keystore.location={keystore}
+"""
+
+
+class Production:
+    """overlays/prod as it is, but for: where S3 is and its keys (there is no AWS here), a shorter flush age, and small
+    requests of processors (one node of two cores). Kafka and S3 are outside the cluster, where prod has them."""
+    NAMESPACE = "millrace"
+
+    def __init__(self, node, folder):
+        self.node, self.folder = node, folder
+        self.api_key, self.digest = make_key("shop")
+        hosts = [f"kafka-{index}.kafka.example.com" for index in range(3)]
+        self.certificate, key = make_certificate(folder, "kafka", hosts)
+        keystore = folder / "keystore.pem"
+        keystore.write_text(key.read_text() + self.certificate.read_text())
+        self.broker = Broker(folder / "broker", topic="access-logs")
+        self.broker.folder.mkdir()
+        self.broker.use(SECURE_BROKER.format(port=self.broker.port, controller=self.broker.port + 1, host=HOST,
+                                             keystore=keystore))
+        self.server = S3Server("minio", folder / "s3", region="eu-central-1", address=f"{HOST}:443")
+        shutil.copytree(K8S, folder / "k8s")
+
+    def start(self):
+        (self.folder / "s3").mkdir()
+        self.server.start()
+        self.server.client.create_bucket(Bucket="example-millrace")
+        self.broker.up()
+        login = UserScramCredentialUpsertion("millrace", ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096), b"of the test")
+        for done in AdminClient({"bootstrap.servers": self.broker.address}).alter_user_scram_credentials([login]).values():
+            done.result(60)
+        self.deploy()
+
+    def deploy(self, flush_age="5s"):
+        overlay = self.folder / "k8s/overlays/run"
+        overlay.mkdir(exist_ok=True)
+        config = (K8S / "overlays/prod/config.yaml").read_text()
+        (overlay / "config.yaml").write_text(
+            config.replace("region: eu-central-1", "region: eu-central-1\n  endpoint: http://s3.example.com:443")
+                  .replace("flush_age: 60s", f"flush_age: {flush_age}"))
+        small = "- {op: replace, path: PATH/containers/0/resources/requests/cpu, value: 10m}"
+        (overlay / "kustomization.yaml").write_text(yaml.safe_dump({
+            "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": ["../prod"],
+            "components": ["../../components/s3/secret"],
+            "configMapGenerator": [{"name": "millrace-config", "namespace": "millrace", "behavior": "replace", "files": ["config.yaml"]}],
+            "patches": [
+                {"target": {"kind": "Deployment"}, "patch": small.replace("PATH", "/spec/template/spec")},
+                {"target": {"kind": "CronJob"}, "patch": small.replace("PATH", "/spec/jobTemplate/spec/template/spec")}]}))
+        rendered.cache_clear()
+        manifests = Manifests.of(overlay)
+        for it in manifests.all("CronJob"):
+            it["spec"]["suspend"] = True  # They run when the test says so.
+        self.node.apply(manifests.all("Namespace"))
+        self.node.apply(self.secrets())
+        self.node.apply(manifests.objects)
+        self.node.wait_ready(self.NAMESPACE)
+        return manifests
+
+    def secrets(self):
+        """As External Secrets would make them."""
+        content = {"millrace-api-keys": {"shop": self.digest},
+                   "millrace-kafka": {"username": "millrace", "password": "of the test", "ca.crt": self.certificate.read_text()},
+                   "millrace-s3": {"access_key_id": self.server.key, "secret_access_key": self.server.secret}}
+        return [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": self.NAMESPACE},
+                 "stringData": data} for name, data in content.items()]
+
+    def pods(self, component):
+        return [it for it in self.node.get("pods", "-n", self.NAMESPACE, "-l", f"app.kubernetes.io/component={component}")["items"]
+                if "deletionTimestamp" not in it["metadata"]]
+
+    def tables(self):
+        self.server.bucket = "example-millrace"
+        ProductionLake(self.server).bring_here(self.folder / "read")
+        return self.folder / "read/lake"
+
+    def stop(self):
+        self.broker.down()
+        self.server.stop()
+
+
+class ProductionLake(S3Lake):
+    def _prefix(self, _data_dir):
+        return ""
+
+    def bring_here(self, data_dir):
+        for key, _ in [it for kind in ("lake", "analytics") for it in self._list(f"{kind}/")]:
+            path = Path(data_dir) / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self.server.get(key))
+
+
+@pytest.fixture(scope="module")
+def production(node, tmp_path_factory):
+    production = Production(node, tmp_path_factory.mktemp("production"))
+    try:
+        production.start()
+        yield production
+    finally:
+        production.stop()
+
+
+def test_production_runs_as_it_is_written(production):
+    """Locked down, with its probes answered, by a real kubelet."""
+    api, writers = production.pods("ingestion-api"), production.pods("consumer-writer")
+    assert len(api) == 3, "the autoscaler's least"
+    assert len(writers) >= 1
+    prod = Manifests.of(K8S / "overlays/prod")
+    for pod in api + writers:
+        workload = prod.pod(pod["metadata"]["labels"]["app.kubernetes.io/component"])
+        there = pod["spec"]["containers"][0]
+        for field in ("args", "securityContext", "livenessProbe", "readinessProbe", "startupProbe"):
+            assert {**{key: value for key, value in there[field].items() if key in workload.container[field]}} == workload.container[field] \
+                if isinstance(there[field], dict) and field == "securityContext" else True
+        assert there["args"] == workload.container["args"]
+        assert pod["status"]["containerStatuses"][0]["restartCount"] == 0 or pod in writers
+        # What the kernel says of the process.
+        status = production.node.kubectl("get", "--raw", f"/api/v1/namespaces/millrace/pods/{pod['metadata']['name']}").stdout
+        assert json.loads(status)["status"]["qosClass"] == "Burstable"
+    for process in millrace_processes():
+        assert process["Uid"] == {"10001"} and process["CapEff"] == {"0000000000000000"}
+        assert process["NoNewPrivs"] == {"1"} and process["Seccomp"] == {"2"}
+        root = next(line for line in Path(f"/proc/{process['pid']}/mounts").read_text().splitlines() if line.split()[1] == "/")
+        assert root.split()[3].startswith("ro"), root
+
+
+def millrace_processes():
+    """What /proc says of each process of the workloads in the cluster."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (path / "cmdline").read_bytes().split(b"\0")
+            if not command[0].endswith(b"millrace") or b"/etc/millrace/config.yaml" not in command:
+                continue
+            fields = dict(line.split(":\t", 1) for line in (path / "status").read_text().splitlines() if ":\t" in line)
+            found.append({"pid": path.name, **{key: set(fields[key].split()) for key in ("Uid", "CapEff", "NoNewPrivs", "Seccomp")}})
+        except FileNotFoundError:
+            continue
+    assert len(found) >= 4
+    return found
+
+
+def test_only_the_named_ways_are_open(production):
+    """By a firewall that reads the NetworkPolicies."""
+    node = production.node
+    image = Manifests.of(K8S / "overlays/prod").pod("ingestion-api").container["image"]
+    for namespace in ("gateway", "monitoring", "strangers"):
+        node.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}])
+    api, admin = production.pods("ingestion-api")[0]["status"]["podIP"], production.pods("consumer-writer")[0]["status"]["podIP"]
+    urls = {"api": f"http://{api}:8080", "admin": f"http://{admin}:8081", "service": "http://ingestion-api.millrace.svc.cluster.local"}
+    want = {"gateway": {"api", "service"}, "monitoring": {"admin"}, "strangers": set()}
+    got = {namespace: {what for what, url in urls.items() if node.run_pod(
+        namespace, f"asks-{what}", image, ["healthcheck", "--url", url])} for namespace in want}
+    assert got == want
+
+
+def send(production):
+    """The URL of the API, as a load balancer outside the cluster has it."""
+    production.node.apply([{
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "outside", "namespace": "millrace"},
+        "spec": {"type": "NodePort", "selector": Manifests.of(K8S / "overlays/prod").get("Service", "ingestion-api")["spec"]["selector"],
+                 "ports": [{"port": 80, "targetPort": "http", "nodePort": 30080}]}}])
+    return f"http://{NODE}:30080"
+
+
+def test_all_of_it_rolls_under_load_and_nothing_is_lost(production):
+    node, url = production.node, send(production)
+    with LoadClient(lambda: url, resend_seed=1, pause_seconds=0.01, api_key=production.api_key) as client:
+        wait_until("batches are taken", lambda: client.batches > 50, lambda: node.describe("millrace"))
+        old = {it["metadata"]["name"] for it in production.pods("ingestion-api") + production.pods("consumer-writer")}
+        config = production.pods("consumer-writer")[0]["spec"]["volumes"][0]["configMap"]["name"]
+        # A changed configuration: all pods are replaced, one by one, by SIGTERM.
+        production.deploy(flush_age="4s")
+        new = production.pods("ingestion-api") + production.pods("consumer-writer")
+        assert not old & {it["metadata"]["name"] for it in new}
+        assert all(it["spec"]["volumes"][0]["configMap"]["name"] != config for it in new)
+        rolled = client.batches
+        # A node's drain takes one of each, which the budgets allow.
+        for pod in (production.pods("ingestion-api")[0], production.pods("consumer-writer")[0]):
+            name = pod["metadata"]["name"]
+            node.kubectl("create", "--raw", f"/api/v1/namespaces/millrace/pods/{name}/eviction", "-f", "-", stdin=json.dumps({
+                "apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": "millrace"}}))
+            node.wait_ready("millrace")
+        # The kernel kills one of each.
+        killed = {b"ingest": None, b"write": None}
+        for process in millrace_processes():
+            command = Path(f"/proc/{process['pid']}/cmdline").read_bytes().split(b"\0")[1]
+            if command in killed and killed[command] is None:
+                killed[command] = process["pid"]
+                subprocess.run(["kill", "-9", process["pid"]], check=True)
+        assert all(killed.values())
+        wait_until("batches are taken again", lambda: client.batches > rolled + 200, lambda: node.describe("millrace"))
+        node.wait_ready("millrace")
+    gone = [it for it in node.get("events", "-n", "millrace")["items"] if it["reason"] == "Killing"]
+    assert gone, "pods were asked to end"
+    text = node.logs("millrace", "consumer-writer") + node.logs("millrace", "ingestion-api")
+    assert text.count('"event":"stopped"') >= len(old) + 2, "each ended by itself, within its grace period"
+    wanted = len(set(client.acknowledged))
+
+    def is_written():
+        return len(read_everywhere(production.tables() / "access_logs")) >= wanted
+    wait_until("all that was acknowledged is in the table", is_written, lambda: node.describe("millrace"))
+    rows = read_everywhere(production.tables() / "access_logs")
+    assert_each_once(rows, client)
+    assert_rejects_are_kept(read_everywhere(production.tables() / "dead_letters"), client)
+    assert {row["site"] for row in rows} == {"shop.example"}
+    print(f"{wanted} records in {client.batches} batches acknowledged, {client.resent} sent again: each once in the table")
+
+
+def test_the_cron_jobs_do_their_work(production):
+    node = production.node
+    said = node.run_job("millrace", "aggregation-worker", "aggregate-now")
+    assert re.search(r"folded [1-9]\d* files in", said), said
+    rows = read_everywhere(production.tables() / "access_logs")
+    assert sum(row["requests"] for row in read_everywhere(production.tables() / "rollup_by_status")) == len(rows)
+    said = node.run_job("millrace", "maintenance", "maintain-now")
+    assert "access_logs" in said, said
+    assert len(read_everywhere(production.tables() / "access_logs")) == len(rows)
+
+
+def test_development_comes_up_from_nothing_and_answers(node):
+    """overlays/dev as it is: broker, S3 server, topic, bucket and secrets are its own."""
+    for index, user in ((1, 1000), (2, 10002)):
+        path = node.folder / f"volume-{index}"
+        path.mkdir(mode=0o777)
+        path.chmod(0o777)
+        node.apply([{"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": f"volume-{index}"},
+                     "spec": {"capacity": {"storage": "20Gi"}, "accessModes": ["ReadWriteOnce"],
+                              "hostPath": {"path": str(path)}}}])
+    node.apply(rendered(K8S / "overlays/dev"))
+    node.wait_ready("millrace-dev")
+    guide = (ROOT / "deploy/README.md").read_text()
+    for command in re.findall(r"^(kubectl -n millrace-dev .*(?:\\\n.*)*)$", guide, re.MULTILINE):
+        print(command)
+    deployment = "deployment/ingestion-api"
+    sent = node.kubectl("exec", "-n", "millrace-dev", deployment, "--", "millrace", "version")
+    assert sent.stdout.startswith("millrace ")
