@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 .PHONY: help dependencies build run infra-up infra-down image stack-up stack-up-minio stack-down stack-ps stack-logs \
-  smoke loadtest test test-all unit asan tsan e2e test-s3 test-stack lint tidy format clean
+  smoke loadtest release test test-all unit asan tsan e2e test-s3 test-stack test-deploy lint tidy format clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ smoke: ## Send 1,000 sample records to the running stack, wait for them, print t
 loadtest: ## Send RECORDS=1000000 to the running stack and say how long they took
 	@tools/stack.sh loadtest
 
+release: ## Write the manifests and an archive of deploy/ into dist/ (IMAGE=registry/millrace@sha256:...)
+	@tools/release.sh $(IMAGE)
+
 test: ## The gate: lint, clang-tidy, release build, unit tests, ASan+UBSan, end to end, on S3
 	@tools/test.sh gate
 
@@ -70,6 +73,9 @@ test-s3: build ## The end-to-end tests with their tables on two real S3 servers
 
 test-stack: ## The image and the stack of containers, in a real Docker engine
 	@tools/test.sh stack
+
+test-deploy: build ## The Kubernetes manifests: schemas, linter, and a real cluster of one node
+	@tools/test.sh deploy
 
 lint: dependencies ## Formatting and house rules
 	@tools/lint.sh

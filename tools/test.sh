@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the tests, step by step, with the time that each step took.
-# Usage: tools/test.sh gate|all|unit|asan|tsan|e2e|s3|stack
+# Usage: tools/test.sh gate|all|unit|asan|tsan|e2e|s3|stack|deploy
 # S3_URL  `s3` runs on this S3 server alone, with the keys of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -60,9 +60,18 @@ stack() {
   build/venv/bin/python -m pytest tests/test_stack.py --stack -s
 }
 
+# The manifests of deploy/: alone, and in a real cluster.
+deploy() {
+  tools/build.sh release millrace
+  tools/test_environment.sh
+  build/venv/bin/python -m pytest tests/test_deploy.py
+  build/venv/bin/python -m pytest tests/test_deploy_cluster.py --cluster -s -rs
+}
+
 case ${1:-} in
   unit) unit ;;
   stack) stack ;;
+  deploy) deploy ;;
   s3) s3 ;;
   asan | tsan) sanitized "$1" ;;
   e2e) end_to_end ;;
@@ -80,12 +89,13 @@ case ${1:-} in
       step "long crash run" end_to_end -k crash --kills 400 --seed "${SEED:-$RANDOM}"
       step "all on two S3 servers" s3
       step "image and stack in Docker" stack
+      step "deploy in a cluster" deploy
       step "long chaos run" end_to_end -k chaos -s --minutes 60 --seed "${SEED:-$RANDOM}"
     fi
     printf '%s\n' "=== all passed" "${summary[@]}"
     ;;
   *)
-    echo "usage: tools/test.sh gate|all|unit|asan|tsan|e2e|s3|stack" >&2
+    echo "usage: tools/test.sh gate|all|unit|asan|tsan|e2e|s3|stack|deploy" >&2
     exit 2
     ;;
 esac

@@ -2,12 +2,15 @@
 
 Nothing of it is left after stop(): its bridge, routes and firewall rules are in the namespace, its containers in a
 containerd of its own. It wants root."""
+import contextlib
+import ctypes
 import json
 import os
 import shutil
 import signal
 import subprocess
 import textwrap
+import threading
 from pathlib import Path
 
 import yaml
@@ -19,7 +22,8 @@ from harness.waiting import wait_until
 NAMESPACE = "millrace-k8s"
 HOST, NODE = "10.213.255.1", "10.213.255.2"
 PODS, SERVICES = "10.213.0.0/17", "10.213.128.0/18"
-API, DNS = "10.213.128.1", "10.213.128.10"
+DNS = "10.213.128.10"
+CLONE_NEWNET = 0x40000000
 PACKAGES = ["containerd", "runc", "containernetworking-plugins", "iptables", "ipset", "iproute2"]
 
 
@@ -66,7 +70,8 @@ class Cluster:
                     "--service-account-key-file", pki / "accounts.key",
                     "--service-account-signing-key-file", pki / "accounts.key",
                     "--service-account-issuer", "https://kubernetes.default.svc", "--token-auth-file", pki / "tokens.csv",
-                    "--service-cluster-ip-range", SERVICES, "--authorization-mode", "RBAC")
+                    "--service-cluster-ip-range", SERVICES, "--authorization-mode", "RBAC",
+                    "--kubelet-preferred-address-types", "InternalIP")
         self.config.write_text(yaml.safe_dump({
             "apiVersion": "v1", "kind": "Config", "current-context": "here",
             "clusters": [{"name": "here", "cluster": {"server": f"https://{NODE}:6443", "insecure-skip-tls-verify": True}}],
@@ -116,7 +121,7 @@ class Cluster:
         for name, called in {**self._own_images(engine), **images}.items():
             self._import(engine, name, called)
         self._write("kubelet.yaml", yaml.safe_dump({
-            "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "address": "127.0.0.1",
+            "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "address": NODE,
             "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
             "authorization": {"mode": "AlwaysAllow"}, "cgroupDriver": "cgroupfs", "failCgroupV1": False,
             "failSwapOn": False, "clusterDNS": [DNS], "clusterDomain": "cluster.local", "resolvConf": "/dev/null",
@@ -159,16 +164,54 @@ class Cluster:
         assert ended == ["Complete"], self.describe(namespace)
         return self.logs(namespace, name)
 
-    def run_pod(self, namespace, name, image, arguments):
-        """Whether a pod of one container, without any right, exits 0."""
-        self.apply([{
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace},
-            "spec": {"restartPolicy": "Never", "automountServiceAccountToken": False,
-                     "containers": [{"name": "it", "image": image, "imagePullPolicy": "Never", "args": arguments}]}}])
-        phase = wait_until(f"{name} has ended", lambda: [it for it in [self.get(
-            "pod", name, "-n", namespace)["status"]["phase"]] if it in ("Succeeded", "Failed")],
-            lambda: self.describe(namespace))
-        return phase == ["Succeeded"]
+    def add_shell(self, namespace, image):
+        """A pod that waits, for execute(); in a namespace that is made where it is not there."""
+        self.apply([
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
+            {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "shell", "namespace": namespace},
+             "spec": {"selector": {"matchLabels": {"app": "shell"}}, "template": {
+                 "metadata": {"labels": {"app": "shell"}},
+                 "spec": {"terminationGracePeriodSeconds": 0, "containers": [
+                     {"name": "it", "image": image, "command": ["sleep", "infinity"]}]}}}}])
+        self.wait_ready(namespace)
+
+    @contextlib.contextmanager
+    def watch_ends(self, namespace):
+        """A dictionary that is filled, by its end, with the exit codes of pods that were deleted meanwhile."""
+        ends = {}
+        path = self.folder / "watch.json"
+        with open(path, "wb") as file:
+            watch = subprocess.Popen([f"{self.programs}/kubectl", "get", "pods", "-n", namespace, "--watch", "-o", "json"],
+                                     stdout=file, env={**os.environ, "KUBECONFIG": str(self.config)})
+        try:
+            yield ends
+        finally:
+            watch.terminate()
+            watch.wait(30)
+        text, decoder, at = path.read_text(), json.JSONDecoder(), 0
+        while text[at:].strip():
+            pod, at = decoder.raw_decode(text, at)
+            at += len(text[at:]) - len(text[at:].lstrip())
+            for it in pod["status"].get("containerStatuses", []):
+                if "deletionTimestamp" in pod["metadata"] and "terminated" in it["state"]:
+                    ends[pod["metadata"]["name"]] = it["state"]["terminated"]["exitCode"]
+
+    def execute(self, namespace, target, *command):
+        """Whether a command in a pod exits 0."""
+        return self.kubectl("exec", "-n", namespace, target, "--", *command, check=False).returncode == 0
+
+    def from_node(self, url):
+        """For LoadClient: `url`, for threads that it moves into the node's network as they ask."""
+        joined = threading.local()
+
+        def ask():
+            if not hasattr(joined, "done"):
+                with open(f"/run/netns/{NAMESPACE}") as network:
+                    if ctypes.CDLL(None, use_errno=True).setns(network.fileno(), CLONE_NEWNET) != 0:
+                        raise OSError(ctypes.get_errno(), "setns")
+                joined.done = True
+            return url
+        return ask
 
     def logs(self, namespace, start):
         """What the containers of pods whose name starts so have written, also of pods that are gone."""

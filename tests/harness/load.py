@@ -18,10 +18,12 @@ class LoadClient:
     """
 
     def __init__(self, url, threads=3, timestamps=("2026-01-02T03:04:05Z", "2026-01-03T00:00:00Z"),
-                 pad_bytes=0, resend_seed=None, pause_seconds=0, api_key=None):
+                 pad_bytes=0, resend_seed=None, pause_seconds=0, api_key=None,
+                 first=0):
         """`resend_seed`: batches have an Idempotency-Key; each is sent again until it is acknowledged,
         and some of them, chosen by the seed, once more after that, as after a lost reply.
-        `pause_seconds`: of each thread, after each batch."""
+        `pause_seconds`: of each thread, after each batch. `first`: the number of the first batch, for a
+        second client of the same tables."""
         self.acknowledged = []           # Paths of batches that were answered with 202.
         self.acknowledged_rejects = []   # Payloads that were answered as rejected.
         self.refused = []                # Paths of batches that never left, or got 503.
@@ -36,7 +38,7 @@ class LoadClient:
         if api_key is not None:
             self._headers["Authorization"] = f"Bearer {api_key}"
         self._pause_seconds = pause_seconds
-        self._numbers = itertools.count()
+        self._numbers = itertools.count(first)
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._threads = [threading.Thread(target=self._run) for _ in range(threads)]
