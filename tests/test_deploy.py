@@ -197,7 +197,7 @@ def test_every_component_is_used():
         for component in yaml.safe_load((folder / "kustomization.yaml").read_text())["components"]:
             used.add((folder / component).resolve())
     there = {path.parent.resolve() for path in (K8S / "components").glob("**/kustomization.yaml")}
-    assert there == used
+    assert used - there == {(ROOT / "deploy/observability").resolve()} and there <= used
 
 
 def test_an_overlay_is_promoted_by_one_line():
@@ -215,3 +215,55 @@ def test_a_changed_configuration_rolls(tmp_path):
     after = {pod.volume("config")["configMap"]["name"] for pod in Manifests.of(tmp_path / "k8s/overlays/dev").ours}
     assert len(after) == 1 and before not in after
     assert "flush_age: 11s" in rendered(tmp_path / "k8s/overlays/dev")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """The repository as it is here, to write into."""
+    folder = tmp_path_factory.mktemp("release") / "millrace"
+    subprocess.run(["git", "clone", "--quiet", "--shared", ROOT, folder], check=True)
+    subprocess.run(f"git ls-files -z -co --exclude-standard | xargs -0 cp --parents -t {folder}", cwd=ROOT, shell=True,
+                   check=True)
+    subprocess.run(["git", "add", "--all"], cwd=folder, check=True)
+    subprocess.run(["git", "-c", "user.name=test", "-c", "user.email=test@example.com", "commit", "--quiet", "--allow-empty",
+                    "--message", "as it is"], cwd=folder, check=True)
+    return folder
+
+
+def release(checkout, image):
+    done = subprocess.run(["make", "--no-print-directory", "release", f"IMAGE={image}"], cwd=checkout, capture_output=True,
+                          text=True, timeout=600)
+    return done, {path.name: path.read_bytes() for path in (checkout / "dist").glob("*")}
+
+
+def test_a_release_has_the_image_everywhere_and_is_reproducible(checkout, tmp_path):
+    image = f"registry.test/team/millrace@sha256:{'a1' * 32}"
+    done, files = release(checkout, image)
+    assert done.returncode == 0, done.stderr
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=checkout / "dist", check=True, capture_output=True)
+    sums = files["SHA256SUMS"].decode()
+    assert len(sums.splitlines()) == len(files) - 1 == len(OVERLAYS) + 1
+    archive = next(name for name in files if name.endswith("-deploy.tar.gz"))
+    subprocess.run(["tar", "-xzf", checkout / "dist" / archive, "-C", tmp_path], check=True)
+    root = next(tmp_path.iterdir())
+    for name in OVERLAYS:
+        text = next(content for file, content in files.items() if file.endswith(f"-{name}.yaml")).decode()
+        assert {pod.container["image"] for pod in Manifests(list(yaml.safe_load_all(text))).ours} == {image}
+        # Who unpacks the archive applies the same.
+        assert rendered(root / "deploy/k8s/overlays" / name) == text == (root / f"{name}.yaml").read_text()
+    assert (root / "deploy/README.md").exists() and (root / "LICENSE").exists()
+    assert release(checkout, image)[1] == files
+    changed = subprocess.run(["git", "status", "--porcelain"], cwd=checkout, capture_output=True, text=True).stdout
+    assert changed == "", "the overlays themselves stay as they are"
+
+
+@pytest.mark.parametrize("image", ["registry.test/millrace:latest", "millrace@sha256:12", "Mill race@sha256:" + "0" * 64])
+def test_a_release_wants_an_image_by_digest(checkout, image):
+    done, _ = release(checkout, image.replace(" ", "\\ "))
+    assert done.returncode != 0 and "is not an image by digest" in done.stderr
+
+
+def test_a_release_without_an_image_says_what_is_missing(checkout):
+    done, files = release(checkout, "")
+    assert done.returncode == 0 and len(files) == len(OVERLAYS) + 2
+    assert "prod has no image yet: make release IMAGE=registry/millrace@sha256:..." in done.stderr
