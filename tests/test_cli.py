@@ -112,6 +112,7 @@ def test_a_process_wants_the_secrets_of_its_own_work_alone(start, tmp_path):
         assert done.returncode in (1, 2), command
         assert f"{config}:2:18: api_keys[0].sha256_file: opening /nowhere/shop" in done.stderr
         assert "MILLRACE_NOT_SET is not set" in done.stderr
+    assert "is fine" in run("config", "check", "--without-secrets", config).stdout
     done = run("write", "--config", config, check=False)
     assert done.returncode == 2 and "MILLRACE_NOT_SET is not set" in done.stderr
     assert "nowhere" not in done.stderr

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from harness.manifests import K8S, OVERLAYS, Manifests, rendered
-from harness.process import ROOT
+from harness.process import ROOT, run
 from harness.relations import CHECKS, secret_sources
 import harness.relations as relations
 
@@ -30,6 +30,16 @@ def problems(check, manifests, folder):
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_what_must_hold(folder, check, tmp_path):
     assert problems(check, Manifests.of(folder), tmp_path) == []
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_a_configuration_can_be_checked_before_it_is_applied(name, tmp_path):
+    """Where the secrets are not: as the guide says."""
+    config = K8S / "overlays" / name / "config.yaml"
+    assert run("config", "check", "--without-secrets", config).stdout.startswith(f"{config} is fine")
+    broken = tmp_path / "config.yaml"
+    broken.write_text(config.read_text() + "ingest: {future_max: soon}\n")
+    assert "ingest.future_max" in run("config", "check", "--without-secrets", broken, check=False).stderr
 
 
 @every_folder

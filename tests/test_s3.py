@@ -233,7 +233,7 @@ def test_a_process_stops_while_it_starts(minio, start):
         wait_until("it asks the service", lambda: proxy.faults["late"] > 0, process.log_tail)
         process.signal(signal.SIGTERM)
         assert process.wait_until_gone() == 0
-        assert "stopped while starting" in process.log_tail()
+        assert "stopped before it was done" in process.log_tail()
 
 
 # What is wrong, and what is said of it before anything is taken.

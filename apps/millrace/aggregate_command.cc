@@ -1,11 +1,14 @@
 #include <fmt/format.h>
 
+#include <csignal>
+
 #include "app_config.h"
 #include "base/units.h"
 #include "commands.h"
 #include "process.h"
 #include "rollup/aggregator.h"
 #include "scratch_folder.h"
+#include "signals.h"
 #include "store/location.h"
 #include "version.h"
 
@@ -55,6 +58,8 @@ int run_aggregate(const AggregateArguments& arguments) {
         "want --once, --every or --rebuild (a running `millrace serve` aggregates by itself)",
         exit_usage);
   }
+  block_stop_signals();
+  const EndAtStopSignal watch(128 + SIGTERM);
   const auto summary = aggregate(arguments, config);
   if (!summary) return complain(summary.error().message);
   fmt::print("folded {} files in, wrote {} summaries\n", summary->files_folded,

@@ -199,8 +199,7 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
   }
   config.kafka.entry_size_bytes_max = journal.entry_size_bytes_max;
   config.kafka.queue_size_bytes_max = journal.queue_size_bytes_max;
-  const bool uses_kafka = std::ranges::count(arguments.secrets_of_others, "journal.kafka") == 0;
-  if (config.journal_kind == JournalKind::kafka && uses_kafka) {
+  if (config.journal_kind == JournalKind::kafka) {
     for (std::size_t i = 0; i < config.kafka.properties.size(); ++i) {
       const auto checked = journal::check_kafka_property(config.kafka.properties[i]);
       if (checked) continue;
@@ -209,7 +208,8 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
           fmt::format("{}: {}", keys.place_of(fmt::format("journal.kafka.properties[{}].name", i)),
                       checked.error().message));
     }
-    MR_TRY(journal::check_kafka_options(config.kafka));
+    const bool has_login = std::ranges::count(arguments.secrets_of_others, "journal.kafka") == 0;
+    if (has_login) MR_TRY(journal::check_kafka_options(config.kafka));
   }
   config.http.address = endpoint.address;
   config.http.port = endpoint.port;

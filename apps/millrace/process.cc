@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -305,25 +303,9 @@ Result<void> Process::stop() { return impl_->stop(); }
 
 namespace {
 
-// Ends the process when somebody wants it to stop before it has started, which can take long where
-// a service does not answer. As after a crash, the next start goes on from what is durable.
-class StartWatch {
- public:
-  StartWatch()
-      : thread_([](const std::stop_token& is_over) {
-          while (!is_over.stop_requested()) {
-            if (!wait_for_stop_signal(5ms)) continue;
-            log(LogLevel::info, "stopped while starting");
-            std::_Exit(0);
-          }
-        }) {}
-
- private:
-  std::jthread thread_;
-};
-
+// To start can take long where a service does not answer.
 Result<void> start(Process& process) {
-  const StartWatch watch;
+  const EndAtStopSignal watch(0);
   return process.start();
 }
 

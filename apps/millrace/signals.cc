@@ -1,7 +1,10 @@
 #include "signals.h"
 
 #include <csignal>
+#include <cstdlib>
 #include <ctime>
+
+#include "base/log.h"
 
 namespace millrace::apps {
 
@@ -39,6 +42,15 @@ void block_stop_signals() {
 bool wait_for_stop_signal(std::chrono::milliseconds timeout) {
   return wait_for(stop_signals(), timeout);
 }
+
+EndAtStopSignal::EndAtStopSignal(int exit_code)
+    : thread_([exit_code](const std::stop_token& is_over) {
+        while (!is_over.stop_requested()) {
+          if (!wait_for_stop_signal(std::chrono::milliseconds(5))) continue;
+          log(LogLevel::info, "stopped before it was done");
+          std::_Exit(exit_code);
+        }
+      }) {}
 
 void block_reload_signal() {
   const sigset_t signals = reload_signal();

@@ -1,7 +1,7 @@
 """A Kubernetes cluster of one node on this machine: the real programs, in a network namespace of their own.
 
-Nothing of it is left after stop(): its bridge, routes and firewall rules are in the namespace, its containers in a
-containerd of its own. It wants root."""
+Its bridge, routes and firewall rules are in the namespace, its containers in a containerd of its own; stop() leaves nothing
+but the Debian packages that it installed. It wants root."""
 import contextlib
 import ctypes
 import json
@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import textwrap
 import threading
 from pathlib import Path
@@ -44,7 +45,8 @@ class Cluster:
         self.programs = tools("all")
         self.processes = {}
         self.config = self.folder / "kubeconfig"
-        self._networks_before = set()
+        self.environment = {**os.environ, "KUBECONFIG": str(self.config), "PATH": f"{self.programs}:{os.environ['PATH']}"}
+        self._networks_before = None
 
     def kubectl(self, *arguments, **options):
         return kubectl(*arguments, KUBECONFIG=str(self.config), **options)
@@ -95,7 +97,6 @@ class Cluster:
         if missing:
             subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], check=True,
                            capture_output=True, timeout=600, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
-        self._networks_before = set(os.listdir("/run/netns"))
         self._write("cni/10-bridge.conflist", json.dumps({
             "cniVersion": "0.4.0", "name": "pods", "plugins": [{
                 "type": "bridge", "bridge": "pods", "isGateway": True, "ipMasq": True, "hairpinMode": True,
@@ -196,6 +197,21 @@ class Cluster:
                 if "deletionTimestamp" in pod["metadata"] and "terminated" in it["state"]:
                     ends[pod["metadata"]["name"]] = it["state"]["terminated"]["exitCode"]
 
+    @contextlib.contextmanager
+    def listen(self, address, port):
+        """Something that takes connections at an address of the node."""
+        inside = ["nsenter", f"--net=/run/netns/{NAMESPACE}"]
+        subprocess.run([*inside, "ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
+        server = subprocess.Popen([*inside, sys.executable, "-m", "http.server", str(port), "--bind", address],
+                                  cwd=self.folder / "cni", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_until("it listens", lambda: subprocess.run(
+                [*inside, "bash", "-c", f": </dev/tcp/{address}/{port}"], capture_output=True).returncode == 0)
+            yield
+        finally:
+            server.kill()
+            server.wait()
+
     def execute(self, namespace, target, *command):
         """Whether a command in a pod exits 0."""
         return self.kubectl("exec", "-n", namespace, target, "--", *command, check=False).returncode == 0
@@ -239,9 +255,14 @@ class Cluster:
         left = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if str(self.folder) in line]
         for path in sorted(left, reverse=True):
             subprocess.run(["umount", "--lazy", path], check=False)
-        for name in set(os.listdir("/run/netns")) - self._networks_before - {NAMESPACE}:
-            subprocess.run(["ip", "netns", "delete", name], check=False)
-        subprocess.run(["ip", "netns", "delete", NAMESPACE], check=True)
+        for name in set(os.listdir("/run/netns")) - (self._networks_before or set()):
+            if self._networks_before is not None and name.startswith("cni-"):
+                subprocess.run(["ip", "netns", "delete", name], check=False)
+        subprocess.run(["ip", "netns", "delete", NAMESPACE], check=False)
+        for path in Path("/sys/fs/cgroup").glob("*/kubepods"):
+            for folder in sorted([path, *path.glob("**/")], reverse=True):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _enter_network(self):
