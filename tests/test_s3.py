@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote
 
 import deltalake
@@ -16,7 +17,7 @@ import pytest
 from harness.fault_proxy import FaultProxy
 from harness.lake import S3Lake
 from harness.load import LoadClient, assert_each_once, assert_rejects_are_kept
-from harness.process import ROOT, Millrace, run
+from harness.process import BINARY, HANG_SECONDS, ROOT, Millrace, run
 from harness.readers import read_everywhere
 from harness.role_service import RoleService
 from harness.s3 import KEY, KINDS, SECRET, S3Server
@@ -234,6 +235,20 @@ def test_a_process_stops_while_it_starts(minio, start):
         process.signal(signal.SIGTERM)
         assert process.wait_until_gone() == 0
         assert "stopped before it was done" in process.log_tail()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="to be the first process of a container wants root")
+def test_an_aggregation_that_is_the_first_process_ends_at_sigterm(minio, start, tmp_path):
+    """As in a container, where a signal without a handler does nothing."""
+    with FaultProxy(minio.url, lambda request: "late", late_seconds=600) as proxy:
+        process = start(minio, {}, proxy.url)
+        job = subprocess.Popen(["unshare", "--pid", "--fork", BINARY, "aggregate", "--once", "--config", process.config_path],
+                               stderr=subprocess.PIPE, text=True)
+        wait_until("it asks the service", lambda: proxy.faults["late"] > 0)
+        child = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()[0]
+        os.kill(int(child), signal.SIGTERM)
+        assert job.wait(HANG_SECONDS) == 128 + signal.SIGTERM
+        assert "stopped before it was done" in job.stderr.read()
 
 
 # What is wrong, and what is said of it before anything is taken.
