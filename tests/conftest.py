@@ -13,6 +13,7 @@ from harness.kafka import Broker  # noqa: E402
 from harness.lake import S3Lake  # noqa: E402
 from harness.process import Millrace  # noqa: E402
 from harness.s3 import KINDS, S3Server  # noqa: E402
+from harness.stack import DockerEngine  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -69,6 +70,14 @@ def broker(tmp_path_factory):
     broker = Broker(tmp_path_factory.mktemp("kafka")).up()
     yield broker
     broker.down()
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    """A Docker engine: the one that runs here, or one of our own."""
+    engine = DockerEngine(tmp_path_factory.mktemp("engine"))
+    yield engine
+    engine.stop()
 
 
 @pytest.fixture

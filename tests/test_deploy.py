@@ -56,17 +56,19 @@ def test_kubernetes_knows_every_field(folder, version):
     assert checked > 15
 
 
+def _put(node, path):
+    """Changes one value: the last of `path`; None takes it out."""
+    *steps, last, value = path
+    for step in steps:
+        node = node[step]
+    if value is None:
+        del node[last]
+    else:
+        node[last] = value
+
+
 def _set(kind, name, *path):
-    """A change of one value: the last of `path`."""
-    def change(manifests):
-        node = manifests.get(kind, name)
-        for step in path[:-2]:
-            node = node[step]
-        if path[-1] is None:
-            del node[path[-2]]
-        else:
-            node[path[-2]] = path[-1]
-    return change
+    return lambda manifests: _put(manifests.get(kind, name), path)
 
 
 def _pod(name, change):
@@ -74,15 +76,7 @@ def _pod(name, change):
 
 
 def _container(name, *path):
-    def change(pod):
-        node = pod.container
-        for step in path[:-2]:
-            node = node[step]
-        if path[-1] is None:
-            del node[path[-2]]
-        else:
-            node[path[-2]] = path[-1]
-    return _pod(name, change)
+    return _pod(name, lambda pod: _put(pod.container, path))
 
 
 def _config(old, new):

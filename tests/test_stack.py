@@ -8,7 +8,7 @@ from harness.lake import S3Lake
 from harness.load import LoadClient, assert_each_once
 from harness.readers import read_everywhere
 from harness.s3 import S3Server
-from harness.stack import Containers, DockerEngine
+from harness.stack import Containers
 from harness.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.local]
@@ -16,13 +16,6 @@ pytestmark = [pytest.mark.stack, pytest.mark.local]
 IMAGE = "millrace:dev"
 SIZE_MAX = 250_000_000
 KEYS = {"MINIO_ROOT_USER": "stack-user", "MINIO_ROOT_PASSWORD": "stack-secret"}
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory):
-    engine = DockerEngine(tmp_path_factory.mktemp("engine"))
-    yield engine
-    engine.stop()
 
 
 @pytest.fixture(scope="module")
