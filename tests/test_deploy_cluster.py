@@ -187,6 +187,39 @@ def test_the_examples_for_argo_cd_are_accepted_and_point_at_the_overlays(cluster
             assert (group, each["kind"]) in allowed
 
 
+def deployment(image="a:1", **spec):
+    return [{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "it", "namespace": "default"}, "spec": {
+        **spec, "selector": {"matchLabels": {"app": "it"}}, "template": {
+            "metadata": {"labels": {"app": "it"}}, "spec": {"containers": [{"name": "it", "image": image}]}}}}]
+
+
+def test_replicas_are_handed_to_an_autoscaler_as_the_guide_says(cluster):
+    def replicas():
+        return cluster.get("deployment", "it", "-n", "default")["spec"]["replicas"]
+    cluster.apply(deployment(replicas=4))
+    cluster.apply(deployment())
+    assert replicas() == 1, "what the guide warns of"
+    cluster.apply(deployment(replicas=4))
+    cluster.kubectl("scale", "deployment/it", "-n", "default", "--replicas=5")
+    cluster.apply(deployment())
+    assert replicas() == 5
+    cluster.kubectl("delete", "deployment", "it", "-n", "default")
+
+
+def test_a_roll_back_is_the_old_line_and_not_an_undo(cluster):
+    def count():
+        return len([it for it in cluster.get("replicasets", "-n", "default")["items"] if it["metadata"]["labels"]["app"] == "it"])
+    for number, image in enumerate(("a:1", "a:2"), 1):
+        cluster.apply(deployment(image))
+        wait_until("it is rolled out", lambda: count() == number)
+    cluster.apply(deployment("a:1"))
+    cluster.apply(deployment("a:2"))
+    cluster.kubectl("rollout", "undo", "deployment/it", "-n", "default")
+    with pytest.raises(AssertionError, match="conflict"):
+        cluster.apply(deployment("a:3"))
+    cluster.kubectl("delete", "deployment", "it", "-n", "default")
+
+
 def test_secrets_are_sealed_as_the_guide_says(tmp_path):
     """kubeseal's output goes into the component as it is, and opens to what was put in with the cluster's key alone."""
     certificate, key = make_certificate(tmp_path)
@@ -436,10 +469,10 @@ def test_all_of_it_rolls_under_load_and_nothing_is_lost(production):
             node.kubectl("create", "--raw", f"/api/v1/namespaces/millrace/pods/{name}/eviction", "-f", "-", stdin=json.dumps({
                 "apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": "millrace"}}))
             asked.add(name)
-            # Whole: what the kernel kills next is to be one that nobody has asked to end.
             wait_until(f"{name} is gone", lambda: name not in names(node.get("pods", "-n", "millrace")["items"]))
             node.wait_ready("millrace")
-        # The kernel kills one of each.
+        # The kernel kills one of each, which nobody has asked to end.
+        wait_until("all that was asked to end has", lambda: not asked & names(node.get("pods", "-n", "millrace")["items"]))
         killed = {}
         for process in millrace_processes():
             command = Path(f"/proc/{process['pid']}/cmdline").read_bytes().split(b"\0")[1]
@@ -448,7 +481,6 @@ def test_all_of_it_rolls_under_load_and_nothing_is_lost(production):
         assert set(killed) == {b"ingest", b"write"}
         wait_until("batches are taken again", lambda: client.batches > rolled + 200, lambda: node.describe("millrace"))
         node.wait_ready("millrace")
-        wait_until("all that was asked to end has", lambda: not asked & names(node.get("pods", "-n", "millrace")["items"]))
     assert len(asked) == 8
     assert {name: ends.get(name) for name in asked} == dict.fromkeys(asked, 0), "each ended by itself, within its grace period"
     wanted = len(set(client.acknowledged))
