@@ -9,6 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from harness import process  # noqa: E402  (needs the path above)
+from harness.cluster import Cluster  # noqa: E402
 from harness.kafka import Broker  # noqa: E402
 from harness.lake import S3Lake  # noqa: E402
 from harness.process import Millrace  # noqa: E402
@@ -78,6 +79,16 @@ def engine(tmp_path_factory):
     engine = DockerEngine(tmp_path_factory.mktemp("engine"))
     yield engine
     engine.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    """Kubernetes, without a node yet."""
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    try:
+        yield cluster.start()
+    finally:
+        cluster.stop()
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 """The manifests of deploy/: what they render to, and what must hold in it. `make test-deploy` does more of it, in a real
-cluster (tests/test_deploy_cluster.py)."""
+cluster (tests/test_deploy_cluster.py, tests/test_deploy_production.py)."""
 import re
 import subprocess
 

@@ -65,7 +65,7 @@ deploy() {
   tools/build.sh release millrace
   tools/test_environment.sh
   build/venv/bin/python -m pytest tests/test_deploy.py
-  build/venv/bin/python -m pytest tests/test_deploy_cluster.py --cluster -s -rs
+  build/venv/bin/python -m pytest tests/test_deploy_cluster.py tests/test_deploy_production.py --cluster -s -rs
 }
 
 case ${1:-} in

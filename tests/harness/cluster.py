@@ -17,7 +17,6 @@ from pathlib import Path
 import yaml
 
 from harness.manifests import kubectl, tools
-from harness.process import ROOT
 from harness.waiting import wait_until
 
 NAMESPACE = "millrace-k8s"
