@@ -103,7 +103,8 @@ def test_a_process_wants_the_secrets_of_its_own_work_alone(start, tmp_path):
     config = tmp_path / "shared.yaml"
     config.write_text("api_keys:\n  - {name: shop, sha256_file: /nowhere/shop, site: shop.example}\n"
                       "journal:\n  kind: kafka\n  kafka:\n    security: sasl_ssl\n    sasl_mechanism: PLAIN\n"
-                      "    sasl_username: ${MILLRACE_NOT_SET:-a}\n    sasl_password: ${MILLRACE_NOT_SET}\n")
+                      "    sasl_username: ${MILLRACE_NOT_SET:-a}\n    sasl_password: ${MILLRACE_NOT_SET}\n"
+                      "    properties: [{name: socket.keepalive.enable, value: 'true'}]\n")
     for command in (["aggregate", "--once"], ["maintain"], ["query", "SELECT 1"]):
         done = run(*command, "--config", config, "--data", serve.data_dir, check=False)
         assert done.returncode == 0, (command, done.stderr)

@@ -199,7 +199,9 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
   }
   config.kafka.entry_size_bytes_max = journal.entry_size_bytes_max;
   config.kafka.queue_size_bytes_max = journal.queue_size_bytes_max;
-  if (config.journal_kind == JournalKind::kafka) {
+  // Without its secrets, which are the values of its properties too, nothing can be said of it.
+  const bool has_secrets = std::ranges::count(arguments.secrets_of_others, "journal.kafka") == 0;
+  if (config.journal_kind == JournalKind::kafka && has_secrets) {
     for (std::size_t i = 0; i < config.kafka.properties.size(); ++i) {
       const auto checked = journal::check_kafka_property(config.kafka.properties[i]);
       if (checked) continue;
@@ -208,8 +210,7 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
           fmt::format("{}: {}", keys.place_of(fmt::format("journal.kafka.properties[{}].name", i)),
                       checked.error().message));
     }
-    const bool has_login = std::ranges::count(arguments.secrets_of_others, "journal.kafka") == 0;
-    if (has_login) MR_TRY(journal::check_kafka_options(config.kafka));
+    MR_TRY(journal::check_kafka_options(config.kafka));
   }
   config.http.address = endpoint.address;
   config.http.port = endpoint.port;
