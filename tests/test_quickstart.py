@@ -2,6 +2,8 @@
 import json
 import os
 
+import pytest
+
 from harness.process import query, run
 from harness.readers import read_everywhere
 from harness.rollups import differences
@@ -87,7 +89,8 @@ def test_queries_read_the_tables_and_nothing_else(start):
         assert done.returncode == 1 and "millrace: " in done.stderr, sql
 
 
-def test_a_damaged_rollup_stops_no_records(start):
+@pytest.mark.parametrize("damage", ["nonsense\n", ""], ids=["nonsense", "empty"])
+def test_a_damaged_rollup_stops_no_records(start, damage):
     server = start({"writer.flush_age": "100ms", "aggregate.interval": "50ms"})
     server.post([{"ts": "2026-01-02T03:04:05Z", "path": "/before"}])
     wait_until("the record is summed up", lambda: not differences(server.data_dir),
@@ -96,7 +99,7 @@ def test_a_damaged_rollup_stops_no_records(start):
     last = max(log.glob("*.json"))
     good = last.read_text()
     server.stop()
-    last.write_text("nonsense\n")
+    last.write_text(damage)
     server.start()
     assert server.post([{"ts": "2026-01-02T03:04:05Z", "path": "/meanwhile"}]).status == 202
     wait_until("the damage is said", lambda: last.name in server.log_tail(), server.log_tail)
@@ -104,5 +107,7 @@ def test_a_damaged_rollup_stops_no_records(start):
                lambda: server.metric("millrace_writer_records_total") == 1, server.log_tail)
     assert len(read_everywhere(server.access_logs)) == 2
     assert server.is_running() and server.is_ready()
-    last.write_text(good)
+    mended = last.with_name("mended")
+    mended.write_text(good)
+    mended.rename(last)
     wait_until("the rollup goes on", lambda: not differences(server.data_dir), server.log_tail)

@@ -279,6 +279,11 @@ std::string encode_log_entry(const LogEntry& entry, Timestamp now) {
 
 Result<LogEntry> decode_log_entry(std::string_view text, std::string_view name) {
   EntryDecoder decoder(name);
+  // Read as a version that changes nothing, a torn write would take back what it committed: who
+  // reads positions from it would then do its work twice.
+  if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) {
+    return fail(Errc::corrupt, fmt::format("{}: it is empty; every commit has an action", name));
+  }
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size());
     const std::string_view line = text.substr(0, end);

@@ -44,6 +44,8 @@ TEST(LogEntry, RefusesWhatItWouldReadWrongly) {
     Errc want;
   };
   const Case cases[] = {
+      {"empty", "", Errc::corrupt},
+      {"blank", "\n \n", Errc::corrupt},
       {"not json", "{", Errc::corrupt},
       {"not an object", "[]", Errc::corrupt},
       {"add without path", R"({"add":{"partitionValues":{},"size":1,"dataChange":true}})",
