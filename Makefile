@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 .PHONY: help dependencies build run infra-up infra-down image stack-up stack-up-minio stack-down stack-ps stack-logs \
-  smoke loadtest release test test-all unit asan tsan e2e test-s3 test-stack test-deploy lint tidy format clean
+  smoke loadtest bench release test test-all unit asan tsan e2e test-s3 test-stack test-deploy lint tidy format clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ smoke: ## Send 1,000 sample records to the running stack, wait for them, print t
 
 loadtest: ## Send RECORDS=1000000 to the running stack and say how long they took
 	@tools/stack.sh loadtest
+
+bench: dependencies ## Measure the whole path with real processes (BENCH="--repeats 1 --stages echo"); about 20 minutes
+	@tools/bench.sh $(BENCH)
 
 release: ## Write the manifests and an archive of deploy/ into dist/ (IMAGE=registry/millrace@sha256:...)
 	@tools/release.sh $(IMAGE)

@@ -18,7 +18,7 @@ OWNERS = {
     r"<arrow/status": ["src/columnar/", "src/store/"],
     r"<pugixml": ["src/store/"],
     r"<duckdb": ["src/sql/"],
-    r"<boost/": ["src/http/"],
+    r"<boost/": ["src/http/", "bench/"],
     r"<curl/": ["src/http_client/"],
     r"<simdjson": ["src/record/", "bench/"],
     r"<yaml-cpp": ["src/base/"],

@@ -1,6 +1,7 @@
 #include "journal/group_commit.h"
 
 #include <fmt/format.h>
+#include <pthread.h>
 
 #include <utility>
 
@@ -26,6 +27,7 @@ GroupCommit::GroupCommit(const EmbeddedJournalOptions& options, SegmentLog& log,
                                   duration_seconds_buckets())),
       size_(metrics.gauge("millrace_journal_size_bytes", "Size of all segments.")),
       thread_([this] { run(); }) {
+  pthread_setname_np(thread_.native_handle(), "journal");
   size_.set(static_cast<double>(log_.size_bytes()));
   metrics.gauge("millrace_journal_size_max_bytes", "The limit of that: journal.size_max.")
       .set(static_cast<double>(options_.journal_size_bytes_max));

@@ -1,0 +1,20 @@
+-- Sends the bodies of a file, one after the other, again and again. The file holds each as its length in decimal,
+-- a line break, and its bytes.
+local requests = {}
+local at = 0
+
+function init(arguments)
+  local file = assert(io.open(arguments[1], "rb"))
+  local headers = { ["Content-Type"] = "application/json" }
+  while true do
+    local length = file:read("*l")
+    if not length then break end
+    requests[#requests + 1] = wrk.format("POST", "/logs", headers, file:read(tonumber(length)))
+  end
+  file:close()
+end
+
+function request()
+  at = at % #requests + 1
+  return requests[at]
+end
