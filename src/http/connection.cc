@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
-#include <cctype>
 #include <charconv>
-#include <ctime>
 #include <tuple>
 
 #include "base/log.h"
@@ -13,6 +11,7 @@
 #include "http/decompress.h"
 #include "http/refusals.h"
 #include "http/request_checks.h"
+#include "http/response_text.h"
 #include "http/target.h"
 
 namespace millrace::http {
@@ -30,39 +29,36 @@ using ConnectionPtr = std::shared_ptr<Connection>;
 // Enough for most headers; what idle connections hold.
 constexpr std::size_t first_read_bytes = 4096;
 
+// What a connection keeps of an answer's memory.
+constexpr std::size_t kept_text_bytes_max = 1024;
+
 // How long a client that was too slow may go on.
 constexpr std::chrono::milliseconds slow_linger_time{500};
 
 constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
-// Where a connection waits for its answer. Touched on the connection's thread only.
-struct Waiter {
-  explicit Waiter(const asio::any_io_executor& executor)
-      : timer(executor, asio::steady_timer::time_point::max()) {}
-  asio::steady_timer timer;
-  std::optional<Response> response;
-};
-
-// Brings an answer from any thread to the connection's, if both are still there.
-class WaiterTarget final : public Responder::Target {
+// Brings answers from any thread to the connection's, if both are still there. One request of a
+// connection is under way at a time, and each is answered once.
+class AnswerTarget final : public Responder::Target {
  public:
-  WaiterTarget(std::weak_ptr<asio::io_context> context, std::weak_ptr<Waiter> waiter)
-      : context_(std::move(context)), waiter_(std::move(waiter)) {}
+  explicit AnswerTarget(const ConnectionPtr& connection)
+      : context_(connection->context), connection_(connection) {}
 
   void respond(Response response) override {
     const auto context = context_.lock();
     if (!context) return;
-    asio::post(*context, [waiter = waiter_, answer = std::move(response)]() mutable {
-      const auto waiting = waiter.lock();
-      if (!waiting || waiting->response) return;
-      waiting->response = std::move(answer);
-      waiting->timer.cancel();
+    asio::post(*context, [waiting = connection_, answer = std::move(response)]() mutable {
+      const auto connection = waiting.lock();
+      if (!connection) return;
+      connection->answer = std::move(answer);
+      connection->answered.cancel();
     });
   }
 
  private:
+  // The context owns the coroutine that owns the connection: a share of either would keep both.
   const std::weak_ptr<asio::io_context> context_;
-  const std::weak_ptr<Waiter> waiter_;
+  const std::weak_ptr<Connection> connection_;
 };
 
 // Lists a connection while it is served, however that ends.
@@ -91,19 +87,18 @@ struct Exchange {
   bool is_head = false;
 };
 
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
 void copy_header(const Parser& parser, const ConnectionPtr& connection, Request& request) {
   const auto& header = parser.get();
   request.method = std::string(header.method_string());
   set_target(request, {header.target().data(), header.target().size()});
   for (const auto& field : header) {
     std::string name(field.name_string());
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    std::transform(name.begin(), name.end(), name.begin(), lower);
     request.headers.emplace_back(std::move(name), std::string(field.value()));
   }
-  error_code ignored;
-  const auto peer = connection->stream.socket().remote_endpoint(ignored);
-  if (!ignored) request.peer_address = peer.address().to_string();
+  request.peer_address = connection->peer_address;
 }
 
 // What the client announced as the length of its body.
@@ -134,40 +129,18 @@ std::optional<Response> failure_of(const Connection& connection, const error_cod
   return refusal(shared, 400, "the request is not HTTP: " + error.message());
 }
 
-// The time in the form of RFC 9110, section 5.6.7.
-std::string http_date() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  std::array<char, 32> text{};
-  const std::size_t size =
-      std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
-  return {text.data(), size};
-}
-
 asio::awaitable<error_code> write_response(ConnectionPtr connection, const Exchange* exchange,
                                            unsigned version) {
-  const Response& response = *exchange->answer;
-  wire::response<wire::string_body> message(static_cast<wire::status>(response.status), version);
-  message.set(wire::field::server, "millrace");
-  message.set(wire::field::date, http_date());
-  if (!response.content_type.empty()) message.set(wire::field::content_type, response.content_type);
-  for (const auto& [name, value] : response.headers) message.set(name, value);
-  for (const auto& [name, value] : exchange->cross_origin) message.set(name, value);
-  message.keep_alive(exchange->keeps_alive);
-  message.body() = response.body;
-  message.prepare_payload();
-  if (response.status == 204) message.erase(wire::field::content_length);
+  connection->written.clear();
+  append_response(connection->written, *exchange->answer, exchange->cross_origin,
+                  {.is_head = exchange->is_head,
+                   .keeps_alive = exchange->keeps_alive,
+                   .is_version_1_0 = version < 11});
   connection->expire_after(connection->shared->options.write_timeout);
-  if (exchange->is_head) {
-    // The length of what GET would have answered, without the body.
-    wire::response<wire::empty_body> header(std::move(message.base()));
-    const auto [error, size] = co_await wire::async_write(connection->stream, header, as_result);
-    static_cast<void>(size);
-    co_return error;
-  }
-  const auto [error, size] = co_await wire::async_write(connection->stream, message, as_result);
+  const auto [error, size] =
+      co_await asio::async_write(connection->stream, asio::buffer(connection->written), as_result);
   static_cast<void>(size);
+  if (connection->written.capacity() > kept_text_bytes_max) connection->written = {};
   co_return error;
 }
 
@@ -236,10 +209,10 @@ asio::awaitable<error_code> read_body(ConnectionPtr connection, Parser* parser,
 }
 
 // Hands the request over and waits for its answer.
-asio::awaitable<void> handle(ConnectionPtr connection, Exchange* exchange) {
-  // The context owns this frame while it waits: a share of the context here would keep both.
-  const auto waiter = std::make_shared<Waiter>(connection->stream.get_executor());
-  Responder responder(std::make_shared<WaiterTarget>(connection->context, waiter));
+asio::awaitable<void> handle(ConnectionPtr connection, Exchange* exchange,
+                             const std::shared_ptr<Responder::Target>* answers) {
+  Responder responder(*answers);
+  connection->answer.reset();
   connection->expire_never();
   try {
     connection->shared->handler.handle(std::move(exchange->request), std::move(responder));
@@ -247,11 +220,11 @@ asio::awaitable<void> handle(ConnectionPtr connection, Exchange* exchange) {
     // The responder went with the exception, and has answered 500.
     log(LogLevel::error, "http: a request failed", {{"reason", error.what()}});
   }
-  while (!waiter->response) {
-    const auto [error] = co_await waiter->timer.async_wait(as_result);
+  while (!connection->answer) {
+    const auto [error] = co_await connection->answered.async_wait(as_result);
     static_cast<void>(error);
   }
-  exchange->answer = std::move(waiter->response);
+  exchange->answer = std::move(connection->answer);
 }
 
 // What the header alone tells against a request, once it is known where its body ends.
@@ -348,38 +321,21 @@ asio::awaitable<void> linger(ConnectionPtr connection, std::chrono::milliseconds
 
 }  // namespace
 
-void Connection::expire_after(std::chrono::milliseconds timeout) {
-  is_late = false;
-  deadline.expires_after(timeout);
-  deadline.async_wait([weak = weak_from_this(), number = ++deadline_number](error_code error) {
-    const auto self = weak.lock();
-    // A wait that ended just before it was replaced is no longer meant.
-    if (error || !self || self->deadline_number != number) return;
-    self->is_late = true;
-    self->cancel_until_it_ends();
-  });
-}
-
-// Between two steps of a write there is nothing to cancel.
-void Connection::cancel_until_it_ends() {
+void Connection::end_if_late(std::chrono::steady_clock::time_point now) {
+  if (now < deadline) return;
+  is_late = true;
   error_code ignored;
   stream.socket().cancel(ignored);
-  deadline.expires_after(std::chrono::milliseconds(20));
-  deadline.async_wait([weak = weak_from_this(), number = deadline_number](error_code error) {
-    const auto self = weak.lock();
-    if (!error && self && self->deadline_number == number) self->cancel_until_it_ends();
-  });
-}
-
-void Connection::expire_never() {
-  ++deadline_number;
-  deadline.cancel();
 }
 
 asio::awaitable<void> serve_connection(ConnectionPtr connection, Connections* all) {
   Shared& shared = *connection->shared;
   const Listing listing(*all, *connection);
   if (!co_await shake_hands(connection)) co_return;
+  error_code unknown;
+  const auto peer = connection->stream.socket().remote_endpoint(unknown);
+  if (!unknown) connection->peer_address = peer.address().to_string();
+  const std::shared_ptr<Responder::Target> answers = std::make_shared<AnswerTarget>(connection);
   bool keeps_alive = true;
   bool is_slow = false;
   // A drain that began while the last response was written found nothing to cancel.
@@ -391,7 +347,7 @@ asio::awaitable<void> serve_connection(ConnectionPtr connection, Connections* al
     Exchange exchange(shared);
     const error_code error = co_await read_request(connection, &parser, &exchange);
     if (error) break;
-    if (!exchange.answer) co_await handle(connection, &exchange);
+    if (!exchange.answer) co_await handle(connection, &exchange, &answers);
     if (!exchange.answer) break;
     keeps_alive = exchange.keeps_alive = exchange.keeps_alive && !shared.is_draining;
     is_slow = exchange.answer->status == 408;

@@ -5,6 +5,8 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 #include <unordered_set>
 #include <utility>
 
@@ -20,7 +22,7 @@ struct Connection : std::enable_shared_from_this<Connection> {
       : shared(std::move(shared_)),
         context(context_),
         stream(std::move(socket_), shared->tls()),
-        deadline(*context_),
+        answered(*context_, boost::asio::steady_timer::time_point::max()),
         buffer(shared->options.header_bytes_max + read_ahead_bytes_max),
         count(shared) {}
 
@@ -28,23 +30,38 @@ struct Connection : std::enable_shared_from_this<Connection> {
   static constexpr std::size_t read_ahead_bytes_max = 128 * 1024;
 
   // Ends what is under way on the socket after this long, and leaves it open for an answer. An
-  // operation that completes at just that instant is not ended: loops look at is_late.
-  void expire_after(std::chrono::milliseconds timeout);
-  void expire_never();
+  // operation that completes at just that instant is not ended: loops look at is_late. Only a time
+  // is set, which the listener looks at now and then: a timer for each step of each request took a
+  // tenth of what a small request costs.
+  void expire_after(std::chrono::milliseconds timeout) {
+    is_late = false;
+    deadline = std::chrono::steady_clock::now() + timeout;
+  }
+  void expire_never() { deadline = never; }
+
+  // Called every deadline_interval. Also after the first time: between two steps of a write there
+  // is nothing to cancel.
+  void end_if_late(std::chrono::steady_clock::time_point now);
+
+  static constexpr auto never = std::chrono::steady_clock::time_point::max();
 
   std::shared_ptr<Shared> shared;
   std::weak_ptr<boost::asio::io_context> context;
   Stream stream;
-  boost::asio::steady_timer deadline;
-  std::uint64_t deadline_number = 0;
+  std::chrono::steady_clock::time_point deadline = never;
   bool is_late = false;  // Whether the last deadline has passed.
+  // Where the answer to the request under way arrives, and what is cancelled then.
+  std::optional<Response> answer;
+  boost::asio::steady_timer answered;
   boost::beast::flat_buffer buffer;
   ConnectionCount count;
   bool is_idle = true;  // Between requests: nobody minds if it is closed.
-
- private:
-  void cancel_until_it_ends();
+  std::string peer_address;
+  std::string written;  // The answer as it goes out; its memory serves the next one too.
 };
+
+// How often a listener looks whether its connections are late.
+inline constexpr std::chrono::milliseconds deadline_interval{50};
 
 using Connections = std::unordered_set<Connection*>;
 

@@ -78,7 +78,22 @@ asio::awaitable<void> Listener::accept(Listener* self) {
         std::make_shared<Connection>(self->shared_, self->context_, std::move(socket));
     asio::co_spawn(*self->context_, serve_connection(connection, &self->connections_),
                    asio::detached);
+    if (!std::exchange(self->is_watching_, true)) {
+      asio::co_spawn(*self->context_, watch_deadlines(self), asio::detached);
+    }
   }
+}
+
+// Runs while there are connections: a server that nobody uses sleeps.
+asio::awaitable<void> Listener::watch_deadlines(Listener* self) {
+  asio::steady_timer pause(*self->context_);
+  do {
+    pause.expires_after(deadline_interval);
+    co_await pause.async_wait(as_result);
+    const auto now = std::chrono::steady_clock::now();
+    for (Connection* connection : self->connections_) connection->end_if_late(now);
+  } while (!self->connections_.empty());
+  self->is_watching_ = false;
 }
 
 // At most once a minute.

@@ -32,6 +32,7 @@ class Listener {
 
  private:
   static boost::asio::awaitable<void> accept(Listener* self);
+  static boost::asio::awaitable<void> watch_deadlines(Listener* self);
   static boost::asio::awaitable<void> refuse(Listener* self, boost::asio::ip::tcp::socket socket);
   void log_accept_failure(const boost::system::error_code& error);
   void run();
@@ -40,7 +41,8 @@ class Listener {
   Connections connections_;
   const std::shared_ptr<boost::asio::io_context> context_;
   boost::asio::ip::tcp::acceptor acceptor_;
-  int refused_waiting_ = 0;  // Refused connections that are not closed yet.
+  bool is_watching_ = false;  // watch_deadlines() runs.
+  int refused_waiting_ = 0;   // Refused connections that are not closed yet.
   std::chrono::steady_clock::time_point next_accept_log_;
   std::thread thread_;
 };
