@@ -1,6 +1,7 @@
 #include "process.h"
 
 #include <fmt/format.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <utility>
@@ -331,6 +332,15 @@ void reload(Process& process, const ConfigArguments& arguments) {
   }
 }
 
+// Threads hand each other work, and the kernel would run each receiver at once, for one request, in
+// place of its sender. As a batch process (sched(7)), which all threads to come inherit, a receiver
+// that shares a core waits until the sender has no more: a request of one record to the embedded
+// journal cost 18 us, then 15.5. Where it is not allowed, things work as before.
+void work_in_groups() {
+  const sched_param no_priority{};
+  static_cast<void>(sched_setscheduler(0, SCHED_BATCH, &no_priority));
+}
+
 }  // namespace
 
 int run_process(ConfigArguments arguments, Roles roles,
@@ -349,6 +359,7 @@ int run_process(ConfigArguments arguments, Roles roles,
   roles.aggregates = roles.aggregates && config.aggregate_enabled;
   roles.maintains = roles.maintains && config.maintenance_enabled;
   set_up_logging(config.log_format, config.log_level);
+  work_in_groups();
   config.http.connections_max = raise_file_limit(config.http.connections_max);
   block_stop_signals();
   block_reload_signal();

@@ -5,12 +5,19 @@
 
 namespace millrace::ingest {
 
+namespace {
+
+constexpr int acknowledged_status = 202;
+
+}  // namespace
+
 IngestMetrics::IngestMetrics(MetricsRegistry& registry)
     : registry_(registry),
       received_bytes_(registry.counter("millrace_ingest_received_bytes_total",
                                        "Bytes of request bodies, before decompression.")),
       accepted_(registry.counter("millrace_ingest_records_accepted_total",
                                  "Records that were acknowledged as accepted.")),
+      acknowledged_requests_(requests(acknowledged_status)),
       in_flight_(registry.gauge("millrace_ingest_requests_in_flight",
                                 "Batches that were read and not answered yet.")),
       duration_(registry.histogram("millrace_ingest_request_duration_seconds",
@@ -51,13 +58,16 @@ void IngestMetrics::add_in_flight(int change) {
   in_flight_.set(static_cast<double>(in_flight_count_));
 }
 
+Counter& IngestMetrics::requests(int status) {
+  return registry_.counter(
+      "millrace_ingest_requests_total",
+      "Requests to POST /logs, and requests that broke a limit or could not be read, by status.",
+      {{"status", std::to_string(status)}});
+}
+
 void IngestMetrics::count(int status) {
-  registry_
-      .counter("millrace_ingest_requests_total",
-               "Requests to POST /logs, and requests that broke a limit or could not be read, by "
-               "status.",
-               {{"status", std::to_string(status)}})
-      .add();
+  Counter& counter = status == acknowledged_status ? acknowledged_requests_ : requests(status);
+  counter.add();
 }
 
 }  // namespace millrace::ingest

@@ -25,12 +25,14 @@ class IngestMetrics {
   void batch_acknowledged(const record::Batch& batch);
 
  private:
+  Counter& requests(int status);
   void count(int status);
   void add_in_flight(int change);
 
   MetricsRegistry& registry_;
   Counter& received_bytes_;
   Counter& accepted_;
+  Counter& acknowledged_requests_;
   Gauge& in_flight_;
   Histogram& duration_;
 

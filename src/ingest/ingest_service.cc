@@ -235,7 +235,10 @@ void IngestService::append(std::string reply_id, record::Batch batch, PendingRep
     record::Batch batch;
     PendingReply reply;
   };
-  journal::Entry entry{.key = reply_id, .value = {}, .headers = record::encode_headers(batch)};
+  // Batches that may come again go where the first one went; the others where it costs least.
+  journal::Entry entry{.key = batch.batch_id ? reply_id : std::string(),
+                       .value = {},
+                       .headers = record::encode_headers(batch)};
   entry.value = std::move(batch.records);
   const auto pending =
       std::make_shared<Pending>(Pending{std::move(reply_id), std::move(batch), std::move(reply)});

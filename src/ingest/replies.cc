@@ -54,6 +54,14 @@ http::Response retry_reply(int status, std::string_view message, int retry_after
 
 http::Response batch_reply(int status, std::string_view batch_id, const record::Batch& batch,
                            std::size_t errors_max) {
+  http::Response response{
+      .status = status, .content_type = "application/json", .headers = {}, .body = {}};
+  if (batch.rejects.empty()) {
+    response.body =
+        fmt::format("{{\"batch_id\":{},\"accepted\":{},\"rejected\":0,\"errors\":[]}}\n",
+                    dumped(batch_id), batch.record_count);
+    return response;
+  }
   ordered_json errors = ordered_json::array();
   for (const record::Reject& reject : batch.rejects) {
     if (errors.size() == errors_max) break;
@@ -64,10 +72,8 @@ http::Response batch_reply(int status, std::string_view batch_id, const record::
                         {"rejected", batch.rejects.size()},
                         {"errors", errors}};
   if (errors.size() < batch.rejects.size()) reply["errors_truncated"] = true;
-  return {.status = status,
-          .content_type = "application/json",
-          .headers = {},
-          .body = dumped(reply) + "\n"};
+  response.body = dumped(reply) + "\n";
+  return response;
 }
 
 http::Response text_reply(int status, std::string_view body, std::string content_type) {

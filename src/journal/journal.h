@@ -22,7 +22,7 @@ using Partition = Tagged<struct PartitionTag, std::int32_t>;
 using Offset = Tagged<struct OffsetTag, std::int64_t>;
 
 // What the journal stores: opaque bytes with headers. `key` chooses the partition where there are
-// several.
+// several; empty: any will do.
 struct Entry {
   std::string key;
   std::string value;

@@ -135,7 +135,9 @@ rd_kafka_resp_err_t KafkaAppender::produce(rd_kafka_t* client, Pending& pending,
   parts[0].vtype = RD_KAFKA_VTYPE_TOPIC;
   parts[0].u.cstr = options_.topic.c_str();
   parts[1].vtype = RD_KAFKA_VTYPE_KEY;
-  parts[1].u.mem = {entry.key.data(), entry.key.size()};
+  // Without a key, entries that come together go to one partition and are sent as one: entries of
+  // one record cost half of what they cost spread over six.
+  parts[1].u.mem = {entry.key.empty() ? nullptr : entry.key.data(), entry.key.size()};
   parts[2].vtype = RD_KAFKA_VTYPE_VALUE;
   parts[2].u.mem = {entry.value.data(), entry.value.size()};
   parts[3].vtype = RD_KAFKA_VTYPE_HEADERS;
