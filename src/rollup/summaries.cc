@@ -204,11 +204,12 @@ Result<void> Summaries::write_summary(Hour hour, std::vector<RollupTable>& rollu
                                              "ORDER BY n DESC, name LIMIT {}",
                                              sql::quote_identifier(definition.dimensions.front()),
                                              saturated_sum("requests"), from, listed_max)));
-      ordered_json counts = ordered_json::object();
+      // Not by counts[name], which looks for the name among all before: each is there once.
+      ordered_json::object_t counts;
       MR_TRY_ASSIGN(std::int64_t rest, integer(totals.at(0).at(0)));
       for (const auto& row : rows) {
         MR_TRY_ASSIGN(const std::int64_t requests, integer(row.at(1)));
-        counts[row.at(0).value_or("")] = requests;
+        counts.Container::emplace_back(row.at(0).value_or(""), requests);
         rest -= requests;
       }
       summary[names.counts] = std::move(counts);
