@@ -9,10 +9,13 @@ from deltalake import DeltaTable
 
 KEYS = ("path", "user_agent", "status")
 
+# By arithmetic, as Millrace does it: date_trunc() takes three times as long.
+HOUR = "make_timestamptz(epoch_us(timestamp) // 3600000000 * 3600000000)"
+
 files = DeltaTable(sys.argv[1]).file_uris()
 connection = duckdb.connect(config={"threads": 1})
 for key in KEYS:
     connection.execute(
-        f"CREATE TABLE by_{key} AS SELECT date_trunc('hour', timestamp) AS hour, site, {key}, "
+        f"CREATE TABLE by_{key} AS SELECT {HOUR} AS hour, site, {key}, "
         "count(*) AS requests, sum(bytes) AS bytes, count(*) FILTER (status >= 400) AS errors "
         "FROM read_parquet($files) GROUP BY ALL", {"files": files})

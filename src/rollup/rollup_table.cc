@@ -216,7 +216,9 @@ Result<SourceChanges> RollupTable::changes_since(delta::DeltaTable& source,
 Result<std::size_t> RollupTable::commit(delta::DeltaTable& source, const SourceChanges& changes,
                                         bool is_rebuild) {
   MR_TRY(sum_up(source, changes.added));
-  MR_TRY_ASSIGN(const Hours touched, hours_in("sums"));
+  MR_TRY_ASSIGN(const auto summed, rows_by_hour("sums"));
+  Hours touched;
+  for (const auto& [hour, rows] : summed) touched.insert(hour);
   MR_TRY_ASSIGN(const auto replaced, replaced_files(touched, changes.recomputed_dates));
 
   delta::Commit commit{.operation = is_rebuild ? "REBUILD" : "MERGE",
@@ -231,9 +233,9 @@ Result<std::size_t> RollupTable::commit(delta::DeltaTable& source, const SourceC
     if (!is_recomputed) kept.push_back(size_of(*file));
   }
   MR_TRY(merge_with(kept, is_rebuild));
-  MR_TRY_ASSIGN(const Hours merged, hours_in("merged"));
-  for (const Hour hour : merged) {
-    MR_TRY_ASSIGN(commit.adds.emplace_back(), write_hour(hour));
+  MR_TRY_ASSIGN(const auto merged, rows_by_hour("merged"));
+  for (const auto& [hour, rows] : merged) {
+    MR_TRY_ASSIGN(commit.adds.emplace_back(), write_hour(hour, rows));
   }
   // No sum may outlive the version that it covers.
   MR_TRY(lake_->make_durable(source.root() + "/_delta_log"));
@@ -320,18 +322,21 @@ Result<void> RollupTable::for_each_group(
   return {};
 }
 
-Result<Hours> RollupTable::hours_in(const std::string& temporary_table) {
-  MR_TRY_ASSIGN(const auto rows, engine_->rows("SELECT DISTINCT hour FROM " + temporary_table));
-  Hours hours;
+Result<std::map<Hour, std::int64_t>> RollupTable::rows_by_hour(const std::string& temporary_table) {
+  MR_TRY_ASSIGN(
+      const auto rows,
+      engine_->rows(fmt::format("SELECT hour, count(*) FROM {} GROUP BY hour", temporary_table)));
+  std::map<Hour, std::int64_t> hours;
   for (const auto& row : rows) {
     MR_TRY_ASSIGN(const Hour hour, parse_hour(row.at(0).value_or("")));
-    hours.insert(hour);
+    hours[hour] = std::stoll(row.at(1).value_or("0"));
   }
   return hours;
 }
 
 // Adds the rows of the rollup's own files to the sums: those of hours that were summed up anew only
-// where they are to be added to.
+// where they are to be added to. Then they are in the order of the files to be written, so that
+// each hour is one piece.
 Result<void> RollupTable::merge_with(const std::vector<store::ObjectSize>& files, bool is_rebuild) {
   const std::string columns =
       fmt::format("hour, site{}{}", definition_->dimension_list(), definition_->measure_list());
@@ -344,23 +349,18 @@ Result<void> RollupTable::merge_with(const std::vector<store::ObjectSize>& files
   }));
   return engine_->execute(
       fmt::format("CREATE OR REPLACE TEMP TABLE merged AS SELECT hour, site{0}{1} FROM merged "
-                  "GROUP BY hour, site{0}",
-                  definition_->dimension_list(), definition_->merged_measures()));
+                  "GROUP BY hour, site{0} ORDER BY hour, site, {2} DESC{0}",
+                  definition_->dimension_list(), definition_->merged_measures(),
+                  sql::quote_identifier(definition_->measures.front().name)));
 }
 
-Result<delta::AddFile> RollupTable::write_hour(Hour hour) {
+Result<delta::AddFile> RollupTable::write_hour(Hour hour, std::int64_t rows) {
   const std::string id = random_uuid();
   const ScratchFile local(fmt::format("{}/{}.parquet", scratch_directory_, id));
   const std::string date = date_of(hour);
-  const std::string where = "hour = " + hour_literal(hour);
-  MR_TRY(engine_->execute(
-      fmt::format("COPY (SELECT * FROM merged WHERE {} ORDER BY site, {} DESC{}) TO {} "
-                  "(FORMAT parquet, COMPRESSION zstd)",
-                  where, sql::quote_identifier(definition_->measures.front().name),
-                  definition_->dimension_list(), sql::quote_text(local.path()))));
-  MR_TRY_ASSIGN(const auto counted,
-                engine_->rows(fmt::format("SELECT count(*) FROM merged WHERE {}", where)));
-  const std::int64_t rows = std::stoll(counted.at(0).at(0).value_or("0"));
+  MR_TRY(engine_->execute(fmt::format(
+      "COPY (SELECT * FROM merged WHERE hour = {}) TO {} (FORMAT parquet, COMPRESSION zstd)",
+      hour_literal(hour), sql::quote_text(local.path()))));
   delta::AddFile file{.path = fmt::format("date={}/{}.parquet", date, id),
                       .partition_values = {{"date", date}},
                       .size_bytes = 0,

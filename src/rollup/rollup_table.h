@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -66,7 +67,7 @@ class RollupTable {
   Result<std::size_t> commit(delta::DeltaTable& source, const SourceChanges& changes,
                              bool is_rebuild);
   Result<void> sum_up(const delta::DeltaTable& source, const std::vector<store::ObjectSize>& files);
-  Result<Hours> hours_in(const std::string& temporary_table);
+  Result<std::map<Hour, std::int64_t>> rows_by_hour(const std::string& temporary_table);
   std::vector<delta::Progress> progress_to(const delta::DeltaTable& source) const;
   Result<std::vector<const delta::AddFile*>> replaced_files(
       const Hours& touched, const std::set<std::string>& recomputed_dates) const;
@@ -74,7 +75,7 @@ class RollupTable {
   Result<void> for_each_group(
       const std::string& root, const std::vector<store::ObjectSize>& files,
       const std::function<Result<void>(const std::vector<std::string>&)>& use);
-  Result<delta::AddFile> write_hour(Hour hour);
+  Result<delta::AddFile> write_hour(Hour hour, std::int64_t rows);
 
   const RollupDefinition* definition_;
   store::ObjectStore* lake_;

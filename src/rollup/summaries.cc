@@ -49,6 +49,17 @@ bool is_newer(const std::string& text, const std::vector<RollupTable>& rollups) 
   });
 }
 
+// The values of a dimension, the most requested first, each with its requests and with what the
+// hour has in all: requests, errors and bytes.
+std::string ranking_of(const std::string& dimension, const std::string& rows) {
+  return fmt::format(
+      "SELECT name, n, {}, {}, {} FROM (SELECT coalesce({}::VARCHAR, '(none)') AS name, {} AS n, "
+      "{} AS errors, {} AS bytes FROM {} GROUP BY name) ORDER BY n DESC, name LIMIT {}",
+      saturated_sum("n", " OVER ()"), saturated_sum("errors", " OVER ()"),
+      saturated_sum("bytes", " OVER ()"), sql::quote_identifier(dimension),
+      saturated_sum("requests"), saturated_sum("errors"), saturated_sum("bytes"), rows, listed_max);
+}
+
 std::string summary_key(Hour hour) {
   const std::string text = to_text(hour);  // "2026-01-02T03:..."
   return fmt::format("{}/summary_{}.json", text.substr(0, 10), text.substr(11, 2));
@@ -187,26 +198,18 @@ Result<void> Summaries::write_summary(Hour hour, std::vector<RollupTable>& rollu
         sql::quote_list(opened.paths), sql::quote_text(to_text(hour)));
     for (const Names& names : summary_names) {
       if (names.dimension != definition.dimensions.front()) continue;
-      MR_TRY_ASSIGN(
-          const auto totals,
-          engine_.rows(fmt::format("SELECT {}, {}, {}, count(*) FROM {}", saturated_sum("requests"),
-                                   saturated_sum("errors"), saturated_sum("bytes"), from)));
-      if (totals.at(0).at(3) == "0") continue;  // None of its files' rows is of this hour.
+      MR_TRY_ASSIGN(const auto rows, engine_.rows(ranking_of(definition.dimensions.front(), from)));
+      if (rows.empty()) continue;  // None of its files' rows is of this hour.
+      const auto& first = rows.front();
       if (!has_totals) {
-        MR_TRY_ASSIGN(summary["requests"], integer(totals.at(0).at(0)));
-        MR_TRY_ASSIGN(summary["errors"], integer(totals.at(0).at(1)));
-        MR_TRY_ASSIGN(summary["bytes"], integer(totals.at(0).at(2)));
+        MR_TRY_ASSIGN(summary["requests"], integer(first.at(2)));
+        MR_TRY_ASSIGN(summary["errors"], integer(first.at(3)));
+        MR_TRY_ASSIGN(summary["bytes"], integer(first.at(4)));
         has_totals = true;
       }
-      MR_TRY_ASSIGN(const auto rows,
-                    engine_.rows(fmt::format("SELECT coalesce({}::VARCHAR, '(none)') AS name, "
-                                             "{} AS n FROM {} GROUP BY name "
-                                             "ORDER BY n DESC, name LIMIT {}",
-                                             sql::quote_identifier(definition.dimensions.front()),
-                                             saturated_sum("requests"), from, listed_max)));
+      MR_TRY_ASSIGN(std::int64_t rest, integer(first.at(2)));
       // Not by counts[name], which looks for the name among all before: each is there once.
       ordered_json::object_t counts;
-      MR_TRY_ASSIGN(std::int64_t rest, integer(totals.at(0).at(0)));
       for (const auto& row : rows) {
         MR_TRY_ASSIGN(const std::int64_t requests, integer(row.at(1)));
         counts.Container::emplace_back(row.at(0).value_or(""), requests);
