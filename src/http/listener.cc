@@ -76,6 +76,8 @@ asio::awaitable<void> Listener::accept(Listener* self) {
     socket.set_option(tcp::no_delay(true), ignored);
     const auto connection =
         std::make_shared<Connection>(self->shared_, self->context_, std::move(socket));
+    // Its coroutine runs later: until then watch_deadlines() must not find that there is nobody.
+    self->connections_.insert(connection.get());
     asio::co_spawn(*self->context_, serve_connection(connection, &self->connections_),
                    asio::detached);
     if (!std::exchange(self->is_watching_, true)) {
