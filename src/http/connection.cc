@@ -288,16 +288,6 @@ asio::awaitable<bool> shake_hands(ConnectionPtr connection) {
   co_return !error;
 }
 
-// Tells a client that the answer is whole. It is not waited for long to say the same.
-asio::awaitable<void> end_tls(ConnectionPtr connection) {
-  auto* const tls = connection->stream.tls();
-  if (tls == nullptr) co_return;
-  connection->expire_after(std::chrono::milliseconds(500));
-  const auto [error] = co_await tls->async_shutdown(as_result);
-  static_cast<void>(error);
-  connection->expire_never();
-}
-
 // A client that is still sending would lose our answer to a reset: ends our side, and reads what
 // the client sends until it closes or pauses, for at most so long.
 asio::awaitable<void> linger(ConnectionPtr connection, std::chrono::milliseconds time_max) {
@@ -354,7 +344,11 @@ asio::awaitable<void> serve_connection(ConnectionPtr connection, Connections* al
     if (co_await write_response(connection, &exchange, parser.get().version())) co_return;
   }
   connection->is_idle = true;
-  co_await end_tls(connection);
+  if (auto* const tls = connection->stream.tls(); tls != nullptr) {
+    // Tells the client that the answer is whole. It is not waited for long to say the same.
+    connection->expire_after(std::chrono::milliseconds(500));
+    std::ignore = co_await tls->async_shutdown(as_result);
+  }
   co_await linger(connection, is_slow ? slow_linger_time : shared.options.body_timeout);
 }
 
