@@ -47,7 +47,7 @@ smoke: ## Send 1,000 sample records to the running stack, wait for them, print t
 loadtest: ## Send RECORDS=1000000 to the running stack and say how long they took
 	@tools/stack.sh loadtest
 
-bench: dependencies ## Measure the whole path with real processes (BENCH="--repeats 1 --stages echo"); about 20 minutes
+bench: dependencies ## Measure the whole path with real processes (BENCH="--repeats 1 --stages echo" for a part)
 	@tools/bench.sh $(BENCH)
 
 release: ## Write the manifests and an archive of deploy/ into dist/ (IMAGE=registry/millrace@sha256:...)

@@ -94,7 +94,8 @@ void GroupCommit::run() {
     Waiting group;
     bool is_failing = false;
     // Those who were just answered come again at once where they share a core with us: their
-    // entries join this group. With 32 connections on one core it halved the number of syncs.
+    // entries join this group. With 32 connections on one core, of a batch process (process.cc),
+    // half as many syncs.
     std::this_thread::yield();
     {
       std::unique_lock lock(mutex_);
