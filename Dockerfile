@@ -29,12 +29,12 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt,sharing=locked \
     apt-get update -qq && \
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-      ca-certificates libcurl4 libfmt9 libprometheus-cpp-core1.0 libpugixml1v5 libsimdjson14 libspdlog1.10 \
+      ca-certificates libcurl4 libfmt9 libprometheus-cpp-core1.0 libpugixml1v5 libre2-9 libsimdjson14 libspdlog1.10 \
       libssl3 libstdc++6 libyaml-cpp0.7 libzstd1 tzdata zlib1g && \
     rm -rf /usr/share/doc /usr/share/man /usr/share/locale /var/log/* && \
     install -d -o 10001 -g 10001 -m 1777 /var/lib/millrace
 COPY --from=build /image/ /usr/local/
-COPY LICENSE /usr/local/share/doc/millrace/
+COPY LICENSE NOTICE /usr/local/share/doc/millrace/
 COPY config/examples/serve.container.yaml /etc/millrace/config.yaml
 USER 10001:10001
 WORKDIR /var/lib/millrace

@@ -13,6 +13,8 @@ find_package(CURL REQUIRED)
 find_package(pugixml REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(zstd REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(RE2 REQUIRED IMPORTED_TARGET re2)
 find_package(GTest REQUIRED)
 find_package(benchmark REQUIRED)
 

@@ -209,7 +209,7 @@ def test_a_backup_is_restored_and_the_writers_go_on_from_it(production):
     letters_before = {row["batch_id"] for row in read_everywhere(production.tables() / "dead_letters")}
     with LoadClient(api, resend_seed=2, pause_seconds=0.01, api_key=production.api_key, first=10**6) as client:
         wait_until("batches are taken", lambda: client.batches > 50, lambda: node.describe("millrace"))
-        for table in ("rollup_by_path", "rollup_by_user_agent", "rollup_by_status", "access_logs", "dead_letters"):
+        for table in ("rollup_by_path", "rollup_by_user_agent", "rollup_by_status", "rollup_by_bot", "access_logs", "dead_letters"):
             copy(s3, f"lake/{table}/_delta_log/", f"backup/lake/{table}/_delta_log/")
             taken = client.batches
             wait_until("more are taken", lambda: client.batches > taken + 50, lambda: node.describe("millrace"))

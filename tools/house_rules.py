@@ -20,6 +20,7 @@ OWNERS = {
     r"<duckdb": ["src/sql/"],
     r"<boost/": ["src/http/", "bench/"],
     r"<curl/": ["src/http_client/"],
+    r"<re2/": ["src/crawlers/"],
     r"<simdjson": ["src/record/", "bench/"],
     r"<yaml-cpp": ["src/base/"],
     r"<spdlog": ["src/base/"],

@@ -11,6 +11,7 @@
 #include "signals.h"
 #include "store/location.h"
 #include "version.h"
+#include "writer/table_schemas.h"
 
 namespace millrace::apps {
 
@@ -34,7 +35,9 @@ Result<rollup::AggregateSummary> aggregate(const AggregateArguments& arguments,
   MR_TRY_ASSIGN(const auto analytics,
                 store::open_store(config.analytics_location(), store::Access::read_write, metrics));
   MR_TRY_ASSIGN(const auto engine, sql::Engine::open(engine_options));
-  rollup::Aggregator aggregator({.scratch_directory = scratch.path(), .rollups = config.rollups},
+  rollup::Aggregator aggregator({.source_schema = writer::access_logs_schema(),
+                                 .scratch_directory = scratch.path(),
+                                 .rollups = config.rollups},
                                 *lake, *analytics, *engine, clock, metrics);
   return arguments.rebuilds ? aggregator.rebuild(arguments.rebuilt_rollup) : aggregator.run_once();
 }

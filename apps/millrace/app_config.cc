@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <set>
 
+#include "base/posix_file.h"
 #include "base/units.h"
 #include "writer/table_schemas.h"
 
@@ -221,6 +222,12 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
   config.journal.directory = config.journal_directory();
   if (config.flush_idle.count() > 0) config.writer.flush.idle_max = config.flush_idle;
   return {};
+}
+
+Result<std::shared_ptr<const crawlers::CrawlerList>> open_crawler_list(const AppConfig& config) {
+  if (config.crawler_list_file.empty()) return crawlers::CrawlerList::built_in();
+  MR_TRY_ASSIGN(const std::string text, read_file(config.crawler_list_file));
+  return crawlers::CrawlerList::built_in_with(text, config.crawler_list_file);
 }
 
 Result<std::unique_ptr<store::ObjectStore>> open_lake(const AppConfig& config,

@@ -50,6 +50,7 @@ struct AppConfig {
   journal::KafkaOptions kafka;
   writer::WriterOptions writer;
   std::chrono::milliseconds flush_idle{1'000};
+  std::string crawler_list_file;  // Empty: the built-in crawlers alone.
   sql::EngineOptions sql;
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::text;
@@ -87,6 +88,10 @@ inline const std::vector<std::string> secrets_beside_tables = {"api_keys", "jour
 // Reads the file, lets the command line win, and checks what no single key can.
 // Errors: invalid_argument, or why the file cannot be read.
 Result<void> load_config(const ConfigArguments& arguments, AppConfig& config);
+
+// What the writer recognises.
+// Errors: invalid_argument, and those of read_file().
+Result<std::shared_ptr<const crawlers::CrawlerList>> open_crawler_list(const AppConfig& config);
 
 // The store of tables that must be there already, for reading and writing.
 // Errors: not_found, and those of store::open_store().

@@ -19,6 +19,11 @@ int check_config(const CheckArguments& check) {
   if (const auto loaded = load_config(arguments, config); !loaded) {
     return complain(loaded.error().message, exit_usage);
   }
+  if (!check.is_without_secrets) {
+    if (const auto list = open_crawler_list(config); !list) {
+      return complain(list.error().message, exit_usage);
+    }
+  }
   fmt::print("{} is fine{}\n", check.file,
              check.is_without_secrets ? ", as far as can be said without the secrets" : "");
   return 0;
@@ -45,7 +50,7 @@ void add_config_command(CLI::App& program, int& exit_code) {
   auto* check = command->add_subcommand("check", "Say what is wrong with a file, and where");
   check->add_option("FILE", checked->file, "YAML file")->required();
   check->add_flag("--without-secrets", checked->is_without_secrets,
-                  "Look for no secret: neither files nor variables, which are not here");
+                  "Look for no secret, neither in files nor in variables, and for no mounted file");
   check->callback([checked, &exit_code] { exit_code = check_config(*checked); });
   auto printed = std::make_shared<std::string>();
   auto* print =

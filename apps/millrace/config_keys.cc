@@ -209,9 +209,8 @@ void add_rollup_keys(ConfigKeys& keys, AppConfig& config) {
   using rollup::MeasureFunction;
   keys.add_list<rollup::RollupDefinition>(
       "rollups", config.rollups,
-      "Sums by the hour and site besides those by path, user agent and status. A changed one is "
-      "made "
-      "anew by `millrace aggregate --rebuild rollup_NAME`.",
+      "Sums by the hour and site besides those by path, user agent, status and crawler. A changed "
+      "one is made anew by `millrace aggregate --rebuild rollup_NAME`.",
       [](ConfigKeys& element, rollup::RollupDefinition& rollup) {
         element.add_text("name", rollup.name, "Its table is rollup_NAME.");
         element.require("name");
@@ -271,6 +270,8 @@ void add_storage_keys(ConfigKeys& keys, AppConfig& config) {
                    "Keys remembered for that, about 100 bytes each; the oldest go first.");
   keys.add_integer("writer.zstd_level", config.writer.zstd_level, {1, 19},
                    "Compression of the Parquet files.");
+  keys.add_text("writer.crawler_list_file", config.crawler_list_file,
+                "Crawlers of your own (JSON), which win over the built-in list. Empty: none.");
   keys.add_bool("aggregate.enabled", config.aggregate_enabled, "Keep rollups and summaries.");
   keys.add_duration("aggregate.interval", config.aggregate_interval, {10ms, 24h},
                     "How often the aggregation looks for new versions of the table.");

@@ -18,6 +18,7 @@
 #include "signals.h"
 #include "store/location.h"
 #include "worker_thread.h"
+#include "writer/table_schemas.h"
 
 namespace millrace::apps {
 
@@ -123,8 +124,10 @@ class Process::Impl {
     const auto open_consumer = [this](journal::Consumer::Listener& listener) {
       return journal_->open_consumer(listener);
     };
-    MR_TRY_ASSIGN(writer_,
-                  writer::Writer::open(config_.writer, *lake_, open_consumer, clock_, metrics_));
+    writer::WriterOptions options = config_.writer;
+    MR_TRY_ASSIGN(options.crawlers, open_crawler_list(config_));
+    MR_TRY_ASSIGN(
+        writer_, writer::Writer::open(std::move(options), *lake_, open_consumer, clock_, metrics_));
     writer_thread_.emplace("writer", [this] { return write(); });
     return {};
   }
@@ -133,7 +136,8 @@ class Process::Impl {
     MR_TRY(open_engine(scratch_, engine_));
     MR_TRY_ASSIGN(analytics_, open_store(config_.analytics_location()));
     aggregator_ = std::make_unique<rollup::Aggregator>(
-        rollup::AggregatorOptions{.scratch_directory = scratch_->path(),
+        rollup::AggregatorOptions{.source_schema = writer::access_logs_schema(),
+                                  .scratch_directory = scratch_->path(),
                                   .rollups = config_.rollups},
         *lake_, *analytics_, *engine_, clock_, metrics_);
     aggregator_thread_.emplace("aggregator", [this] { return aggregate(); });

@@ -190,7 +190,8 @@ void add_query_command(CLI::App& program, int& exit_code) {
       ->capture_default_str();
   command->footer(
       "Works while a server runs on the folder, and on a copy of it without one. The tables:\n"
-      "access_logs, dead_letters, rollup_by_path, rollup_by_user_agent, rollup_by_status");
+      "access_logs, dead_letters, rollup_by_path, rollup_by_user_agent, rollup_by_status,\n"
+      "rollup_by_bot");
   command->callback([arguments, &exit_code] { exit_code = query(*arguments); });
 }
 

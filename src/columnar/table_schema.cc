@@ -17,4 +17,14 @@ std::vector<Column> TableSchema::file_columns() const {
   return in_files;
 }
 
+TableSchema TableSchema::with_columns_of(const TableSchema& other) const {
+  TableSchema both = *this;
+  std::copy_if(other.columns.begin(), other.columns.end(), std::back_inserter(both.columns),
+               [this](const Column& column) {
+                 return std::none_of(columns.begin(), columns.end(),
+                                     [&](const Column& own) { return own.name == column.name; });
+               });
+  return both;
+}
+
 }  // namespace millrace::columnar

@@ -33,6 +33,8 @@ struct TableSchema {
   bool is_partition_column(std::string_view name) const;
   // The columns that data files hold, in order.
   std::vector<Column> file_columns() const;
+  // This one, and behind its columns those of `other` whose names it lacks.
+  TableSchema with_columns_of(const TableSchema& other) const;
 
   friend bool operator==(const TableSchema&, const TableSchema&) = default;
 };

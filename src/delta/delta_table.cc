@@ -53,6 +53,7 @@ Result<DeltaTable> DeltaTable::open_or_create(store::ObjectStore& store, const C
     loaded = table.load();
   }
   if (!loaded) return tl::unexpected(loaded.error());
+  if (options.adds_columns) MR_TRY(table.add_missing_columns(schema));
   if (!may_write(schema, table.snapshot_.schema)) {
     return fail(
         Errc::invalid_argument,
@@ -82,6 +83,38 @@ Result<void> DeltaTable::create(const columnar::TableSchema& schema) {
   auto put = store_->put_if_absent(entry_key(Version(0)), encode_log_entry(entry, clock_->now()));
   if (put || put.error().code == Errc::already_exists) return {};
   return put;
+}
+
+// Other writers may be as new as this one, and do the same at the same time.
+Result<void> DeltaTable::add_missing_columns(const columnar::TableSchema& schema) {
+  for (int attempt = 0; attempt < options_.commit_attempts_max; ++attempt) {
+    const auto missing = addable_columns(schema, snapshot_.schema);
+    if (missing.empty() || schema.partition_columns != snapshot_.schema.partition_columns) {
+      return {};
+    }
+    LogEntry entry;
+    entry.operation = "ADD COLUMNS";
+    entry.commit_id = random_uuid();
+    Metadata& metadata =
+        entry.metadata.emplace(Metadata{.table_id = snapshot_.table_id,
+                                        .name = description_.name,
+                                        .description = description_.description,
+                                        .schema = snapshot_.schema,
+                                        .configuration = description_.configuration,
+                                        .created_ms = description_.created_ms});
+    metadata.schema.columns.insert(metadata.schema.columns.end(), missing.begin(), missing.end());
+    MR_TRY_ASSIGN(metadata.schema_json, with_columns(description_.schema_json.empty()
+                                                         ? encode_schema(snapshot_.schema.columns)
+                                                         : description_.schema_json,
+                                                     missing));
+    const Version version = snapshot_.version.next();
+    const auto put =
+        store_->put_if_absent(entry_key(version), encode_log_entry(entry, clock_->now()));
+    if (!put && put.error().code != Errc::already_exists) return put;
+    MR_TRY(refresh());  // By whomever the version is: what is missing now is looked at anew.
+  }
+  return fail(Errc::conflict,
+              fmt::format("{}: lost {} versions in a row", root_, options_.commit_attempts_max));
 }
 
 Result<void> DeltaTable::refresh() {

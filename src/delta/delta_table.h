@@ -98,6 +98,8 @@ struct TableOptions {
   // How long readers of older versions may count on a file that was removed. A new table says so to
   // other engines too (delta.deletedFileRetentionDuration).
   std::chrono::hours removed_file_retention{7 * 24};
+  // Whether open_or_create() may add columns to a table that is there.
+  bool adds_columns = false;
 };
 
 // A Delta Lake table: Parquet files, and a log of numbered JSON entries that says which of them are
@@ -115,6 +117,8 @@ class DeltaTable {
                                  TableOptions options = {});
 
   // As open(); where there is no table, first creates one with this schema.
+  // Where it lacks columns that may be null and options.adds_columns says so, it gets them, by a
+  // commit of its own: they are null in all that is there.
   // Errors: as open(), and invalid_argument where a table exists with another schema.
   static Result<DeltaTable> open_or_create(store::ObjectStore& store, const Clock& clock,
                                            std::string root, const columnar::TableSchema& schema,
@@ -212,6 +216,7 @@ class DeltaTable {
   Result<CheckpointState> read_checkpoint(Version version,
                                           const std::vector<store::ObjectInfo>& parts) const;
   Result<void> create(const columnar::TableSchema& schema);
+  Result<void> add_missing_columns(const columnar::TableSchema& schema);
   Result<void> check_start(const Commit& commit) const;
   Result<bool> is_own_entry(Version version, const std::string& commit_id);
   Result<LogEntry> read_entry(Version version) const;

@@ -190,6 +190,83 @@ TEST_F(DeltaTableTest, RefusesATableOfOtherColumns) {
             Errc::invalid_argument);
 }
 
+columnar::TableSchema schema_with(const std::vector<std::string>& further) {
+  columnar::TableSchema schema = test_schema();
+  for (const std::string& name : further) {
+    schema.columns.insert(schema.columns.end() - 1, {name, columnar::ColumnType::string});
+  }
+  return schema;
+}
+
+TEST_F(DeltaTableTest, GetsTheColumnsThatANewerWriterBrings) {
+  DeltaTable older = opened();
+  ASSERT_TRUE(older.commit(commit_of("p0", std::nullopt, 10, "old")));
+  const auto newer = DeltaTable::open_or_create(store_, clock_, "t", schema_with({"x", "y"}),
+                                                {.adds_columns = true});
+  ASSERT_TRUE(newer) << newer.error().message;
+  const auto& columns = newer->snapshot().schema.columns;
+  ASSERT_EQ(columns.size(), test_schema().columns.size() + 2);
+  EXPECT_EQ(columns.back().name, "y");
+  EXPECT_EQ(newer->snapshot().table_id, older.snapshot().table_id);
+  EXPECT_EQ(newer->snapshot().progress, (std::map<std::string, std::int64_t>{{"p0", 10}}));
+  EXPECT_EQ(live_paths(), (Paths{"old"}));
+
+  // Once; and an older writer goes on.
+  const auto again =
+      DeltaTable::open_or_create(store_, clock_, "t", schema_with({"x"}), {.adds_columns = true});
+  EXPECT_EQ(again->snapshot().version, newer->snapshot().version);
+  EXPECT_TRUE(older.commit(commit_of("p0", 10, 20, "older")));
+}
+
+TEST_F(DeltaTableTest, KeepsWhatOthersSayOfATableThatGetsColumns) {
+  opened();
+  const std::string created = *store_.get("t/_delta_log/00000000000000000000.json");
+  ASSERT_TRUE(store_.remove("t/_delta_log/00000000000000000000.json"));
+  std::string described = created;
+  const auto comment = created.find(R"(\"metadata\":{})");
+  ASSERT_NE(comment, std::string::npos);
+  described.replace(comment, 15, R"(\"metadata\":{\"comment\":\"theirs\"})");
+  const auto id = described.find(R"("id":)");
+  described.insert(id, R"("name":"logs",)");
+  ASSERT_TRUE(store_.put_if_absent("t/_delta_log/00000000000000000000.json", described));
+  ASSERT_TRUE(
+      DeltaTable::open_or_create(store_, clock_, "t", schema_with({"x"}), {.adds_columns = true}));
+  const std::string added = *store_.get("t/_delta_log/00000000000000000001.json");
+  EXPECT_NE(added.find(R"(\"comment\":\"theirs\")"), std::string::npos) << added;
+  EXPECT_NE(added.find(R"("name":"logs")"), std::string::npos) << added;
+}
+
+TEST_F(DeltaTableTest, GetsColumnsOnceFromWritersThatStartTogether) {
+  opened();
+  std::vector<std::thread> writers;
+  for (int i = 0; i < 8; ++i) {
+    writers.emplace_back([this] {
+      EXPECT_TRUE(DeltaTable::open_or_create(store_, clock_, "t", schema_with({"x"}),
+                                             {.adds_columns = true}));
+    });
+  }
+  for (std::thread& writer : writers) writer.join();
+  const auto table = DeltaTable::open(store_, clock_, "t");
+  EXPECT_EQ(table->snapshot().version, Version(1));
+  EXPECT_EQ(table->snapshot().schema.columns.size(), test_schema().columns.size() + 1);
+}
+
+TEST_F(DeltaTableTest, GetsNoColumnThatMayNotBeNullOrIsAnotherThere) {
+  opened();
+  for (const bool is_required : {true, false}) {
+    columnar::TableSchema schema = test_schema();
+    if (is_required) {
+      schema.columns.push_back({"x", columnar::ColumnType::string, true});
+    } else {
+      schema.columns.front().type = columnar::ColumnType::string_map;
+    }
+    const auto table =
+        DeltaTable::open_or_create(store_, clock_, "t", schema, {.adds_columns = true});
+    EXPECT_EQ(table.error().code, Errc::invalid_argument);
+    EXPECT_EQ(opened().snapshot().version, Version(0));
+  }
+}
+
 TEST_F(DeltaTableTest, LosesNothingBetweenManyWriters) {
   constexpr int writers = 4;
   constexpr int commits_each = 25;

@@ -50,13 +50,17 @@ ordered_json remove_json(const RemoveFile& file) {
 }
 
 ordered_json metadata_json(const Metadata& metadata) {
-  return {{"metaData",
-           {{"id", metadata.table_id},
-            {"format", {{"provider", "parquet"}, {"options", ordered_json::object()}}},
-            {"schemaString", encode_schema(metadata.schema.columns)},
-            {"partitionColumns", metadata.schema.partition_columns},
-            {"configuration", ordered_json(metadata.configuration)},
-            {"createdTime", metadata.created_ms}}}};
+  ordered_json json = {
+      {"id", metadata.table_id},
+      {"format", {{"provider", "parquet"}, {"options", ordered_json::object()}}},
+      {"schemaString", metadata.schema_json.empty() ? encode_schema(metadata.schema.columns)
+                                                    : metadata.schema_json},
+      {"partitionColumns", metadata.schema.partition_columns},
+      {"configuration", ordered_json(metadata.configuration)},
+      {"createdTime", metadata.created_ms}};
+  if (!metadata.name.empty()) json["name"] = metadata.name;
+  if (!metadata.description.empty()) json["description"] = metadata.description;
+  return {{"metaData", std::move(json)}};
 }
 
 // Reads the members of one action; the first that is missing or of another type is remembered.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -32,6 +33,13 @@ ordered_json type_json(ColumnType type) {
   MR_ASSERT(type == ColumnType::string_map);
   return {
       {"type", "map"}, {"keyType", "string"}, {"valueType", "string"}, {"valueContainsNull", true}};
+}
+
+ordered_json field_json(const Column& column) {
+  return {{"name", column.name},
+          {"type", type_json(column.type)},
+          {"nullable", !column.required},
+          {"metadata", ordered_json::object()}};
 }
 
 bool is_string_map(const ordered_json& type) {
@@ -65,12 +73,7 @@ Result<Column> column_of(const ordered_json& field) {
 
 std::string encode_schema(const std::vector<Column>& columns) {
   ordered_json fields = ordered_json::array();
-  for (const Column& column : columns) {
-    fields.push_back({{"name", column.name},
-                      {"type", type_json(column.type)},
-                      {"nullable", !column.required},
-                      {"metadata", ordered_json::object()}});
-  }
+  for (const Column& column : columns) fields.push_back(field_json(column));
   return ordered_json{{"type", "struct"}, {"fields", fields}}.dump();
 }
 
@@ -85,6 +88,27 @@ Result<std::vector<Column>> decode_schema(std::string_view json) {
     columns.push_back(std::move(column));
   }
   return columns;
+}
+
+Result<std::string> with_columns(std::string_view json, const std::vector<Column>& columns) {
+  MR_TRY(decode_schema(json));
+  auto schema = ordered_json::parse(json);
+  for (const Column& column : columns) schema["fields"].push_back(field_json(column));
+  return schema.dump();
+}
+
+std::vector<Column> addable_columns(const columnar::TableSchema& ours,
+                                    const columnar::TableSchema& theirs) {
+  std::vector<Column> missing;
+  std::copy_if(ours.columns.begin(), ours.columns.end(), std::back_inserter(missing),
+               [&](const Column& column) {
+                 const auto& there = theirs.columns;
+                 return !column.required && !ours.is_partition_column(column.name) &&
+                        std::none_of(there.begin(), there.end(), [&](const Column& other) {
+                          return other.name == column.name;
+                        });
+               });
+  return missing;
 }
 
 bool may_write(const columnar::TableSchema& ours, const columnar::TableSchema& theirs) {

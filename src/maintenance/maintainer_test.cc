@@ -278,7 +278,7 @@ TEST_F(MaintainerTest, ErasesASiteFromRecordsAndSumsAndNothingElse) {
   const auto erase = [this](bool is_dry_run) {
     return erase_site({.site = "b",
                        .tables = {"access_logs", "dead_letters", "rollup_by_path",
-                                  "rollup_by_user_agent", "rollup_by_status"},
+                                  "rollup_by_user_agent", "rollup_by_status", "rollup_by_bot"},
                        .is_dry_run = is_dry_run,
                        .scratch_directory = temporary_.path()},
                       *lake_, *engine_, clock_);
@@ -352,7 +352,7 @@ TEST_F(MaintainerTest, KeepsWhatARollupHasNotRead) {
   const auto done = maintain();
   EXPECT_EQ(done->vacuumed.count, 0U);
   for (const auto& path : paths_) EXPECT_TRUE(exists(path));
-  EXPECT_EQ(run().files_folded, 9U) << "three files, three rollups";
+  EXPECT_EQ(run().files_folded, 12U) << "three files, four rollups";
   expect_rollups_equal_group_by();
   EXPECT_EQ(maintain()->vacuumed.count, 3U);
 }
@@ -383,7 +383,7 @@ TEST_F(MaintainerTest, KeepsTheLogThatARollupHasNotRead) {
   }
   clock_.advance(31 * 24h);
   EXPECT_EQ(maintain()->log_cleaned.count, 1U) << "the checkpoint of 10, which 20 supersedes";
-  EXPECT_EQ(run().files_folded, 75U);
+  EXPECT_EQ(run().files_folded, 100U);
   expect_rollups_equal_group_by();
   EXPECT_EQ(maintain()->log_cleaned.count, 20U);
 }

@@ -80,8 +80,9 @@ Result<void> Aggregator::open_rollups() {
   Result<void> outcome;
   for (const RollupDefinition& definition : definitions_) {
     if (is_open(definition)) continue;
-    auto rollup = RollupTable::open(definition, source_->snapshot().schema, lake_, engine_, clock_,
-                                    options_.scratch_directory);
+    auto rollup = RollupTable::open(
+        definition, source_->snapshot().schema.with_columns_of(options_.source_schema), lake_,
+        engine_, clock_, options_.scratch_directory);
     if (rollup) {
       rollups_.push_back(*std::move(rollup));
     } else if (outcome) {

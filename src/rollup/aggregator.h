@@ -20,6 +20,9 @@ namespace millrace::rollup {
 
 struct AggregatorOptions {
   std::string source_table = "access_logs";
+  // What the newest writers put into it. A table that none of them has opened yet may lack columns:
+  // those are null.
+  columnar::TableSchema source_schema{};
   // For files on their way to the store; must exist.
   std::string scratch_directory{};
   // What is kept besides the built-in ones.

@@ -25,7 +25,8 @@ class AggregatorModelTest : public AggregatorTest, public testing::WithParamInte
       const bool is_huge = random_() % 10 == 0;
       values += fmt::format("{}('{} {:02}:00', 's{}', {}, {}, {}, {})", i > 0 ? ", " : "", date,
                             random_() % 4, random_() % 2, fmt::format("'/{}'", random_() % 3),
-                            random_() % 2 == 0 ? "NULL" : "'ua'", random_() % 2 == 0 ? 200 : 500,
+                            std::array{"NULL", "'ua'", "'a bot'", "'b bot'"}.at(random_() % 4),
+                            random_() % 2 == 0 ? 200 : 500,
                             is_huge ? "6000000000000000000" : std::to_string(random_() % 9));
     }
     return values;
@@ -105,10 +106,11 @@ class AggregatorModelTest : public AggregatorTest, public testing::WithParamInte
     for (const RollupDefinition& definition : built_in_rollups()) {
       SCOPED_TRACE(definition.name);
       const auto want = engine_->rows(fmt::format(
-          "SELECT date_trunc('hour', t::TIMESTAMPTZ) AS hour, site, {}, count(*), "
+          "SELECT date_trunc('hour', t::TIMESTAMPTZ) AS hour, site{}, count(*), "
           "count(*) FILTER (status >= 500), least(sum(bytes), 9223372036854775807)::BIGINT "
-          "FROM (VALUES {}) v(t, site, path, user_agent, status, bytes) GROUP BY ALL ORDER BY ALL",
-          definition.dimensions.front(), values));
+          "FROM (SELECT *, {} FROM (VALUES {}) v(t, site, path, user_agent, status, bytes)) "
+          "GROUP BY ALL ORDER BY ALL",
+          definition.dimension_list(), crawler_columns("user_agent"), values));
       ASSERT_TRUE(want) << want.error().message;
       EXPECT_EQ(rollup_rows(definition.name), *want);
     }

@@ -13,12 +13,12 @@ TEST_F(AggregatorTest, FoldsInJustWhatIsNew) {
   add("2026-01-02",
       "('2026-01-02 03:04', 's', '/a', NULL, 200, 5), "
       "('2026-01-02 04:00', 's', '/a', 'x', 503, 1)");
-  EXPECT_EQ(run().files_folded, 3U) << "one file for each of three rollups";
+  EXPECT_EQ(run().files_folded, 4U) << "one file for each of four rollups";
   EXPECT_EQ(run().files_folded, 0U);
   add("2026-01-02",
       "('2026-01-02 03:59', 's', '/a', NULL, NULL, NULL), "
       "('2026-01-02 03:00', 't', '/b', 'x', 404, 2)");
-  EXPECT_EQ(run().files_folded, 3U);
+  EXPECT_EQ(run().files_folded, 4U);
   expect_rollups_equal_group_by();
   const auto table = *delta::DeltaTable::open(*lake_, clock_, "rollup_by_path");
   EXPECT_EQ(table.snapshot().files.size(), 2U) << "one file for each hour";
@@ -74,15 +74,40 @@ TEST_F(AggregatorTest, RebuildsToTheSameRows) {
 TEST_F(AggregatorTest, WritesASummaryOfEachTouchedHour) {
   add("2026-01-02",
       "('2026-01-02 03:04', 's', '/a', NULL, 200, 5), "
-      "('2026-01-02 03:05', 't', '/a', 'x', 500, 1)");
+      "('2026-01-02 03:05', 't', '/a', 'x bot', 500, 1)");
   EXPECT_EQ(run().summaries_written, 1U);
   const auto summary = nlohmann::json::parse(*analytics_->get("2026-01-02/summary_03.json"));
   EXPECT_EQ(summary["hour"], "2026-01-02T03:00:00Z");
   EXPECT_EQ(summary["requests"], 2);
   EXPECT_EQ(summary["errors"], 1);
   EXPECT_EQ(summary["requestsPerPath"], nlohmann::json({{"/a", 2}}));
-  EXPECT_EQ(summary["requestsPerUserAgent"], nlohmann::json({{"(none)", 1}, {"x", 1}}));
+  EXPECT_EQ(summary["requestsPerUserAgent"], nlohmann::json({{"(none)", 1}, {"x bot", 1}}));
+  EXPECT_EQ(summary["requestsPerBot"], nlohmann::json({{"(none)", 1}, {"x bot", 1}}));
   EXPECT_EQ(summary["otherPaths"], 0);
+}
+
+// While the writers are not yet of this version.
+TEST_F(AggregatorTest, TakesColumnsThatTheSourceLacksForNull) {
+  columnar::TableSchema older = source_schema();
+  std::erase_if(older.columns, [](const auto& column) { return column.name.starts_with("bot"); });
+  ASSERT_TRUE(delta::DeltaTable::open_or_create(*lake_, clock_, "access_logs", older));
+  const std::string path = temporary_.path_of("lake/access_logs/older.parquet");
+  ASSERT_TRUE(engine_->execute(fmt::format(
+      "COPY (SELECT '2026-01-02 03:04'::TIMESTAMPTZ AS timestamp, 's' AS site, '/a' AS path, 'x' "
+      "AS user_agent, 200::INTEGER AS status, 5::BIGINT AS bytes) TO {} (FORMAT parquet)",
+      sql::quote_text(path))));
+  auto table = *delta::DeltaTable::open(*lake_, clock_, "access_logs");
+  ASSERT_TRUE(
+      table.commit({"WRITE",
+                    {{.path = "older.parquet", .partition_values = {{"date", "2026-01-02"}}}},
+                    {},
+                    {}}));
+  const auto done =
+      Aggregator({.source_schema = source_schema(), .scratch_directory = temporary_.path()}, *lake_,
+                 *analytics_, *engine_, clock_, metrics_)
+          .run_once();
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(rows_of("rollup_by_bot", "SELECT bot, requests FROM {}"), (Rows{{std::nullopt, "1"}}));
 }
 
 TEST_F(AggregatorTest, LeavesTheSummariesOfOtherHoursOfTheDayAlone) {

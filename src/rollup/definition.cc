@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "base/sha256.h"
 #include "query/column_sql.h"
@@ -80,9 +81,9 @@ std::string meaning_of(const RollupDefinition& definition) {
   return text;
 }
 
-RollupDefinition built_in(std::string dimension) {
-  return {.name = "rollup_by_" + dimension,
-          .dimensions = {dimension},
+RollupDefinition built_in(std::vector<std::string> dimensions) {
+  return {.name = "rollup_by_" + dimensions.front(),
+          .dimensions = std::move(dimensions),
           .measures = {{.name = "requests"},
                        {.name = "errors", .condition = "status >= 500"},
                        {.name = "bytes", .function = MeasureFunction::sum, .column = "bytes"}},
@@ -172,7 +173,8 @@ std::string saturated_sum(std::string_view column, std::string_view filter) {
 
 const std::vector<RollupDefinition>& built_in_rollups() {
   static const std::vector<RollupDefinition> definitions = {
-      built_in("path"), built_in("user_agent"), built_in("status")};
+      built_in({"path"}), built_in({"user_agent"}), built_in({"status"}),
+      built_in({"bot", "bot_operator", "bot_category"})};
   return definitions;
 }
 

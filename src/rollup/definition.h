@@ -28,8 +28,8 @@ struct RollupDefinition {
   std::vector<std::string> dimensions;  // Columns of the records.
   std::vector<Measure> measures;
   std::string filter{};  // SQL on a record; empty: all of them.
-  // Whether summaries show it. Those have one dimension, and requests, errors (answers of status
-  // 500 and more) and bytes.
+  // Whether summaries show it, by its first dimension. Those have requests, errors (answers of
+  // status 500 and more) and bytes.
   bool is_built_in = false;
 
   // The table's columns: hour, site, dimensions, measures; partitioned by date. `source` is the
@@ -56,7 +56,7 @@ struct RollupDefinition {
   std::string record_measures() const;
 };
 
-// By path, by user agent, by status.
+// By path, by user agent, by status, by crawler.
 const std::vector<RollupDefinition>& built_in_rollups();
 
 // The SQL of a column's sum that stops at the largest BIGINT: few records with absurd sizes are

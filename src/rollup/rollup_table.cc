@@ -54,12 +54,13 @@ std::string hour_literal(Hour hour) {
 
 RollupTable::RollupTable(const RollupDefinition& definition, store::ObjectStore& lake,
                          sql::Engine& engine, const Clock& clock, std::string scratch_directory,
-                         delta::DeltaTable table)
+                         columnar::TableSchema source_schema, delta::DeltaTable table)
     : definition_(&definition),
       lake_(&lake),
       engine_(&engine),
       clock_(&clock),
       scratch_directory_(std::move(scratch_directory)),
+      source_schema_(std::move(source_schema)),
       table_(std::move(table)) {}
 
 Result<RollupTable> RollupTable::open(const RollupDefinition& definition,
@@ -70,7 +71,7 @@ Result<RollupTable> RollupTable::open(const RollupDefinition& definition,
   MR_TRY_ASSIGN(auto table, delta::DeltaTable::open_or_create(
                                 lake, clock, definition.name, schema,
                                 {.removed_file_retention = removed_file_retention}));
-  return RollupTable(definition, lake, engine, clock, std::move(scratch_directory),
+  return RollupTable(definition, lake, engine, clock, std::move(scratch_directory), source_schema,
                      std::move(table));
 }
 
@@ -283,7 +284,8 @@ Result<std::vector<const delta::AddFile*>> RollupTable::replaced_files(
 // file that lacks a column, as other engines may leave one out, has nulls in it.
 Result<void> RollupTable::sum_up(const delta::DeltaTable& source,
                                  const std::vector<store::ObjectSize>& files) {
-  const std::string none = query::select_none(source.snapshot().schema.file_columns());
+  const std::string none =
+      query::select_none(source.snapshot().schema.with_columns_of(source_schema_).file_columns());
   MR_TRY(
       engine_->execute(fmt::format("CREATE OR REPLACE TEMP TABLE sums AS SELECT {} FROM ({})",
                                    query::column_list(table_.snapshot().schema.file_columns()),

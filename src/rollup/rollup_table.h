@@ -28,7 +28,8 @@ struct SourceChanges {
 // One rollup's table and how it follows its source. One thread.
 class RollupTable {
  public:
-  // All must outlive it. `scratch_directory`: for files on their way to the store.
+  // All must outlive it. `source_schema`: columns of it that the source lacks are null in all of
+  // its records. `scratch_directory`: for files on their way to the store.
   static Result<RollupTable> open(const RollupDefinition& definition,
                                   const columnar::TableSchema& source_schema,
                                   store::ObjectStore& lake, sql::Engine& engine, const Clock& clock,
@@ -59,7 +60,8 @@ class RollupTable {
 
  private:
   RollupTable(const RollupDefinition& definition, store::ObjectStore& lake, sql::Engine& engine,
-              const Clock& clock, std::string scratch_directory, delta::DeltaTable table);
+              const Clock& clock, std::string scratch_directory,
+              columnar::TableSchema source_schema, delta::DeltaTable table);
 
   std::optional<std::int64_t> covered(const delta::DeltaTable& source) const;
   std::optional<std::string> other_progress(const delta::DeltaTable& source) const;
@@ -82,6 +84,7 @@ class RollupTable {
   sql::Engine* engine_;
   const Clock* clock_;
   std::string scratch_directory_;
+  columnar::TableSchema source_schema_;
   delta::DeltaTable table_;
 };
 

@@ -27,7 +27,8 @@ struct Names {
 };
 constexpr Names summary_names[] = {{"path", "requestsPerPath", "otherPaths"},
                                    {"user_agent", "requestsPerUserAgent", "otherUserAgents"},
-                                   {"status", "requestsPerStatus", "otherStatuses"}};
+                                   {"status", "requestsPerStatus", "otherStatuses"},
+                                   {"bot", "requestsPerBot", "otherBots"}};
 
 Result<std::int64_t> integer(const std::optional<std::string>& text) {
   std::int64_t value = 0;

@@ -22,7 +22,21 @@ void append_optional(FileBuilder& builder, std::size_t column,
   if (value) builder.append_string(column, *value);
 }
 
-void append_record(FileBuilder& builder, const record::Record& record, const record::Batch& batch) {
+void append_crawler(FileBuilder& builder, const record::Record& record,
+                    crawlers::Recognizer& recognizer) {
+  using Column = AccessLogsColumn;
+  builder.append_string(Column::bot_list, recognizer.list().version());
+  const auto* crawler = record.user_agent ? recognizer.find(*record.user_agent) : nullptr;
+  if (crawler == nullptr) return;
+  builder.append_string(Column::bot, crawler->name);
+  if (!crawler->operator_name.empty()) {
+    builder.append_string(Column::bot_operator, crawler->operator_name);
+  }
+  builder.append_string(Column::bot_category, crawler->category);
+}
+
+void append_record(FileBuilder& builder, const record::Record& record, const record::Batch& batch,
+                   crawlers::Recognizer& recognizer) {
   using Column = AccessLogsColumn;
   builder.append_timestamp(Column::timestamp, record.timestamp);
   builder.append_string(Column::site, record.site.value_or(batch.site));
@@ -41,6 +55,7 @@ void append_record(FileBuilder& builder, const record::Record& record, const rec
   if (!record.attributes.empty()) builder.append_map(Column::attributes, record.attributes);
   builder.append_timestamp(Column::received_at, batch.received_at);
   if (batch.batch_id) builder.append_string(Column::batch_id, *batch.batch_id);
+  append_crawler(builder, record, recognizer);
   builder.end_row();
 }
 
@@ -174,7 +189,7 @@ void EntryRows::append_records(const journal::ConsumedEntry& entry, const record
       continue;
     }
     if (*record == nullptr) return;
-    append_record(access_logs.builder(day_of((*record)->timestamp)), **record, batch);
+    append_record(access_logs.builder(day_of((*record)->timestamp)), **record, batch, recognizer_);
     ++content.records;
   }
 }

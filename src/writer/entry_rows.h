@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/clock.h"
+#include "crawlers/crawlers.h"
 #include "journal/journal.h"
 #include "record/batch.h"
 #include "record/canonical.h"
@@ -46,9 +48,10 @@ std::optional<record::BatchKey> batch_key_of(const journal::ConsumedEntry& entry
 // access_logs is a dead letter. One thread; `clock` must outlive it.
 class EntryRows {
  public:
-  // `foreign`: for entries that other programs appended.
-  EntryRows(const Clock& clock, record::DecoderOptions foreign)
-      : clock_(&clock), foreign_(std::move(foreign)) {}
+  // `foreign`: for entries that other programs appended. `crawlers`: those to be recognised.
+  EntryRows(const Clock& clock, record::DecoderOptions foreign,
+            std::shared_ptr<const crawlers::CrawlerList> crawlers)
+      : clock_(&clock), foreign_(std::move(foreign)), recognizer_(std::move(crawlers)) {}
 
   // Appends the entry's records to `access_logs`, each under its own day.
   EntryContent append(journal::ConsumedEntry entry, DayFiles& access_logs);
@@ -61,6 +64,7 @@ class EntryRows {
   const Clock* clock_;
   record::Decoder foreign_;
   record::CanonicalReader reader_;
+  crawlers::Recognizer recognizer_;
 };
 
 }  // namespace millrace::writer

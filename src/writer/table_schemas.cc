@@ -23,6 +23,10 @@ const TableSchema& access_logs_schema() {
                                                  {"attributes", ColumnType::string_map},
                                                  {"received_at", ColumnType::timestamp, true},
                                                  {"batch_id", ColumnType::string},
+                                                 {"bot", ColumnType::string},
+                                                 {"bot_operator", ColumnType::string},
+                                                 {"bot_category", ColumnType::string},
+                                                 {"bot_list", ColumnType::string},
                                                  {"date", ColumnType::date}},
                                      .partition_columns = {"date"}};
   return schema;

@@ -33,6 +33,10 @@ struct AccessLogsColumn {
     attributes,
     received_at,
     batch_id,
+    bot,
+    bot_operator,
+    bot_category,
+    bot_list,
   };
 };
 

@@ -40,10 +40,12 @@ Result<std::unique_ptr<Writer>> Writer::open(WriterOptions options, store::Objec
                                              const ConsumerFactory& make_consumer,
                                              const Clock& clock, MetricsRegistry& registry) {
   using delta::DeltaTable;
-  MR_TRY_ASSIGN(auto access_logs,
-                DeltaTable::open_or_create(lake, clock, access_logs_root, access_logs_schema()));
+  const delta::TableOptions table_options{.adds_columns = true};
+  MR_TRY_ASSIGN(auto access_logs, DeltaTable::open_or_create(lake, clock, access_logs_root,
+                                                             access_logs_schema(), table_options));
   MR_TRY_ASSIGN(auto dead_letters,
-                DeltaTable::open_or_create(lake, clock, dead_letters_root, dead_letters_schema()));
+                DeltaTable::open_or_create(lake, clock, dead_letters_root, dead_letters_schema(),
+                                           table_options));
   std::unique_ptr<Writer> writer(
       new Writer(options, lake, clock, registry, std::move(access_logs), std::move(dead_letters)));
   MR_TRY_ASSIGN(writer->consumer_, make_consumer(*writer));
@@ -61,7 +63,8 @@ Writer::Writer(const WriterOptions& options, store::ObjectStore& lake, const Clo
       dead_letters_(std::move(dead_letters)),
       keys_(options_.dedupe),
       dead_letter_keys_(options_.dedupe),
-      entry_rows_(clock, options_.foreign),
+      entry_rows_(clock, options_.foreign,
+                  options_.crawlers ? options_.crawlers : crawlers::CrawlerList::built_in()),
       policy_(options_.flush, clock),
       access_files_(lake, clock, access_logs_root, access_logs_schema(),
                     file_options(options_, "timestamp")),

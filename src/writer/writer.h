@@ -33,6 +33,8 @@ struct WriterOptions {
   std::size_t row_group_rows_max = 128 * 1024;
   int zstd_level = 3;
   record::DecoderOptions foreign;  // For entries that other programs appended.
+  // Whom the columns bot, bot_operator and bot_category name. Null: the built-in list.
+  std::shared_ptr<const crawlers::CrawlerList> crawlers;
 };
 
 // Makes a consumer that calls `listener` from within its poll().
@@ -55,7 +57,8 @@ using ConsumerFactory = std::function<Result<std::unique_ptr<journal::Consumer>>
 // it. Destroying it loses what drain() has not committed, which the next writer reads again.
 class Writer final : private journal::Consumer::Listener {
  public:
-  // Opens both tables, creating those that are missing. `lake`, `clock` and `registry` must outlive
+  // Opens both tables, creating those that are missing, and adding the columns that tables of older
+  // versions lack. `lake`, `clock` and `registry` must outlive
   // the writer, and so must what the factory's consumer borrows.
   // Errors: as DeltaTable::open_or_create() and the factory.
   static Result<std::unique_ptr<Writer>> open(WriterOptions options, store::ObjectStore& lake,

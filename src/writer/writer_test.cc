@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "writer/table_schemas.h"
 #include "writer/testing/writer_world.h"
 
 namespace millrace::writer {
@@ -32,10 +33,51 @@ TEST_F(WriterTest, WritesEachRecordUnderItsOwnDayWithWhatTheRequestSaid) {
                                {"path", "/early"},
                                {"received_at", "2026-11-24T12:00:00.000000Z"},
                                {"batch_id", "key/1"},
+                               {"bot_list", crawlers::CrawlerList::built_in()->version()},
                                {"date", "2026-11-25"}};
   EXPECT_EQ(found[0], early);
   EXPECT_EQ(found[1].at("date"), "2026-11-24");
   EXPECT_EQ(rows("dead_letters").size(), 0U);
+}
+
+TEST_F(WriterTest, NamesTheCrawlers) {
+  record::Batch batch;
+  batch.site = "example";
+  batch.received_at = clock.now();
+  append_record(batch, "2026-11-24T10:00:00Z", "/a", "Mozilla/5.0 (compatible; GPTBot/1.2)");
+  append_record(batch, "2026-11-24T10:00:00Z", "/b",
+                "Mozilla/5.0 (X11; Linux x86_64) Firefox/141.0");
+  append_record(batch, "2026-11-24T10:00:00Z", "/c");
+  append_batch(batch);
+  RunningWriter running = start();
+  run(running);
+  const std::string version = crawlers::CrawlerList::built_in()->version();
+  auto found = rows("access_logs");
+  ASSERT_EQ(found.size(), 3U);
+  for (columnar::Row& row : found) {
+    EXPECT_EQ(row["bot_list"], version);
+    const bool is_crawler = row["path"] == "/a";
+    EXPECT_EQ(row.contains("bot"), is_crawler);
+    if (!is_crawler) continue;
+    EXPECT_EQ(row["bot"], "GPTBot");
+    EXPECT_EQ(row["bot_operator"], "OpenAI");
+    EXPECT_EQ(row["bot_category"], "ai_crawler");
+  }
+}
+
+TEST_F(WriterTest, NamesTheCrawlersInATableThatIsOlderThanThat) {
+  columnar::TableSchema older = access_logs_schema();
+  std::erase_if(older.columns, [](const auto& column) { return column.name.starts_with("bot"); });
+  ASSERT_TRUE(delta::DeltaTable::open_or_create(memory, clock, access_logs_root, older));
+  append({"/a"});
+  RunningWriter running = start();
+  run(running);
+  EXPECT_TRUE(rows("access_logs").at(0).contains("bot_list"));
+  const auto table = delta::DeltaTable::open(memory, clock, access_logs_root);
+  const auto& columns = table->snapshot().schema.columns;
+  for (const auto& column : access_logs_schema().columns) {
+    EXPECT_NE(std::find(columns.begin(), columns.end(), column), columns.end()) << column.name;
+  }
 }
 
 TEST_F(WriterTest, KeepsRejectsAsDeadLetters) {

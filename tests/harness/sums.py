@@ -6,30 +6,31 @@ from collections import Counter, defaultdict
 from harness.readers import read_everywhere
 
 HOUR_US = 3_600_000_000
-DIMENSIONS = {"rollup_by_path": "path", "rollup_by_user_agent": "user_agent",
-              "rollup_by_status": "status"}
+DIMENSIONS = {"rollup_by_path": ["path"], "rollup_by_user_agent": ["user_agent"],
+              "rollup_by_status": ["status"], "rollup_by_bot": ["bot", "bot_operator", "bot_category"]}
 SUMMARY_NAMES = {"path": ("requestsPerPath", "otherPaths"),
                  "user_agent": ("requestsPerUserAgent", "otherUserAgents"),
-                 "status": ("requestsPerStatus", "otherStatuses")}
+                 "status": ("requestsPerStatus", "otherStatuses"),
+                 "bot": ("requestsPerBot", "otherBots")}
 
 
 def assert_sums_are_exact(server, rows):
     """Every rollup and summary of the server's folder is what `rows` of access_logs add up to."""
-    for rollup, dimension in DIMENSIONS.items():
+    for rollup, dimensions in DIMENSIONS.items():
         kept = read_everywhere(server.lake / rollup)
-        keys = [(row["hour"], row["site"], row[dimension]) for row in kept]
+        keys = [(row["hour"], row["site"], *(row[name] for name in dimensions)) for row in kept]
         assert len(keys) == len(set(keys)), f"{rollup}: a key has two rows"
         actual = {key: (row["requests"], row["errors"], row["bytes"])
                   for key, row in zip(keys, kept)}
-        assert actual == sums_by(rows, dimension), rollup
+        assert actual == sums_by(rows, dimensions), rollup
     assert_summaries_are_exact(server.analytics, rows)
 
 
-def sums_by(rows, dimension):
-    """(hour, site, value) -> (requests, errors, bytes)"""
+def sums_by(rows, dimensions):
+    """(hour, site, values...) -> (requests, errors, bytes)"""
     sums = defaultdict(lambda: (0, 0, 0))
     for row in rows:
-        key = (row["timestamp"] // HOUR_US * HOUR_US, row["site"], row[dimension])
+        key = (row["timestamp"] // HOUR_US * HOUR_US, row["site"], *(row[name] for name in dimensions))
         requests, errors, size_bytes = sums[key]
         sums[key] = (requests + 1, errors + ((row["status"] or 0) >= 500),
                      size_bytes + (row["bytes"] or 0))

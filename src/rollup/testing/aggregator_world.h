@@ -26,8 +26,20 @@ inline columnar::TableSchema source_schema() {
                       {"user_agent", ColumnType::string, false},
                       {"status", ColumnType::int32, false},
                       {"bytes", ColumnType::int64, false},
+                      {"bot", ColumnType::string, false},
+                      {"bot_operator", ColumnType::string, false},
+                      {"bot_category", ColumnType::string, false},
                       {"date", ColumnType::date, false}},
           .partition_columns = {"date"}};
+}
+
+// In SQL: a user agent that ends in "bot" is a crawler of that name.
+inline std::string crawler_columns(const std::string& user_agent) {
+  return fmt::format(
+      "CASE WHEN {0} LIKE '%bot' THEN {0} END::VARCHAR AS bot, "
+      "CASE WHEN {0} LIKE '%bot' THEN 'us' END::VARCHAR AS bot_operator, "
+      "CASE WHEN {0} LIKE '%bot' THEN 'other' END::VARCHAR AS bot_category",
+      user_agent);
 }
 
 // Source files made by SQL and committed as a writer would, and what an aggregator makes of them.
@@ -40,9 +52,9 @@ class AggregatorTest : public testing::Test {
     std::filesystem::create_directories(std::filesystem::path(local).parent_path());
     EXPECT_TRUE(engine_->execute(fmt::format(
         "COPY (SELECT t::TIMESTAMPTZ AS timestamp, site, path, ua::VARCHAR AS user_agent, "
-        "status::INTEGER AS status, bytes::BIGINT AS bytes FROM (VALUES {}) "
-        "v(t, site, path, ua, status, bytes)) TO {} (FORMAT parquet)",
-        values, sql::quote_text(local))));
+        "status::INTEGER AS status, bytes::BIGINT AS bytes, "
+        "{} FROM (VALUES {}) v(t, site, path, ua, status, bytes)) TO {} (FORMAT parquet)",
+        crawler_columns("ua"), values, sql::quote_text(local))));
     commit("WRITE", {{.path = path, .partition_values = {{"date", date}}}}, {});
     return path;
   }
@@ -93,11 +105,11 @@ class AggregatorTest : public testing::Test {
       SCOPED_TRACE(definition.name);
       EXPECT_EQ(rollup_rows(definition.name),
                 rows_of("access_logs",
-                        fmt::format("SELECT date_trunc('hour', timestamp) AS hour, site, {}, "
+                        fmt::format("SELECT date_trunc('hour', timestamp) AS hour, site{}, "
                                     "count(*), count(*) FILTER (status >= 500), "
                                     "coalesce(sum(bytes), 0)::BIGINT FROM {{}} GROUP BY ALL "
                                     "ORDER BY ALL",
-                                    definition.dimensions.front())));
+                                    definition.dimension_list())));
     }
   }
 

@@ -56,10 +56,12 @@ class WriterWorld {
     append_batch(batch, partition);
   }
 
-  static void append_record(record::Batch& batch, std::string_view at, std::string_view path) {
+  static void append_record(record::Batch& batch, std::string_view at, std::string_view path,
+                            std::optional<std::string_view> user_agent = std::nullopt) {
     record::Record record;
     record.timestamp = parse_rfc3339(at).value();
     record.path = path;
+    record.user_agent = user_agent;
     record::append_canonical(batch.records, record);
     ++batch.record_count;
   }
