@@ -21,10 +21,11 @@ using columnar::ColumnType;
 constexpr int meaning_version = 1;
 
 // The hour in UTC by arithmetic: date_trunc() asks a calendar for each record, which was two thirds
-// of what summing up cost. Times before 1970 have a negative remainder.
+// of what summing up cost. 72e15 microseconds, a multiple of an hour, are more than any time before
+// 1970 lies before it: `//` rounds towards zero.
 constexpr std::string_view hour_of_timestamp =
-    "make_timestamptz(epoch_us(\"timestamp\") - "
-    "(epoch_us(\"timestamp\") % 3600000000 + 3600000000) % 3600000000)";
+    "make_timestamptz((epoch_us(\"timestamp\") + 72000000000000000) // 3600000000 * 3600000000 - "
+    "72000000000000000)";
 
 constexpr std::string_view progress_prefix = "millrace-rollup/";
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,10 +33,21 @@ class Summaries {
     std::int64_t version = -1;
   };
 
+  // Hours that are summarised together, and the files of each rollup that may have rows of them.
+  struct Group {
+    Hours hours;
+    std::map<const RollupTable*, std::set<const delta::AddFile*>> files;
+  };
+
   Result<std::map<std::string, Derived>> read_state();
   Result<void> add_changed_hours(RollupTable& rollup, std::int64_t derived, Hours& hours);
-  Result<void> write_summary(Hour hour, std::vector<RollupTable>& rollups);
-  Result<TableFiles> open_hour(const RollupTable& rollup, Hour hour);
+  Result<std::vector<Group>> in_groups(const Hours& hours,
+                                       const std::vector<RollupTable>& rollups) const;
+  Result<std::map<Hour, std::string>> summarise(const Group& group,
+                                                const std::vector<RollupTable>& rollups);
+  Result<std::vector<sql::ResultRow>> rows_of(const RollupTable& rollup,
+                                              const std::set<const delta::AddFile*>& files,
+                                              const Hours& hours);
 
   store::ObjectStore& lake_;
   store::ObjectStore& analytics_;
