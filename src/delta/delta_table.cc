@@ -108,8 +108,7 @@ Result<void> DeltaTable::add_missing_columns(const columnar::TableSchema& schema
                                                          : description_.schema_json,
                                                      missing));
     const Version version = snapshot_.version.next();
-    auto put =
-        store_->put_if_absent(entry_key(version), encode_log_entry(entry, clock_->now()));
+    auto put = store_->put_if_absent(entry_key(version), encode_log_entry(entry, clock_->now()));
     if (!put && put.error().code != Errc::already_exists) return put;
     MR_TRY(refresh());  // By whomever the version is: what is missing now is looked at anew.
   }
