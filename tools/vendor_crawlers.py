@@ -40,6 +40,10 @@ CORRECTIONS = {
     "Google-CloudVertexBot": {"category": "ai_crawler"},
     "GoogleOther": {"category": "other"},
 }
+# What both lists lack, by the operators' own documentation.
+ADDITIONS = {
+    "OAI-AdsBot": {"operator": "OpenAI", "category": "other", "patterns": ["OAI-AdsBot"]},
+}
 # Sites that write about crawlers of others.
 NO_OPERATORS = re.compile(r"(knownagents|useragents|useragentstring|blogspot|stackoverflow|github|wikipedia|archive|webmasterworld|"
                           r"udger|whatismybrowser|developers\.whatismybrowser|botreports|datadome|plagiarism)\.")
@@ -111,6 +115,9 @@ def main():
         crawler["category"] = CATEGORY_OF_PURPOSE[known["category"]]
     for name, correction in CORRECTIONS.items():
         crawlers[name].update(correction)
+    for name, addition in ADDITIONS.items():
+        assert name not in crawlers, f"{name} is in the lists now"
+        crawlers[name] = addition
     listed = [{"name": name, "operator": crawler["operator"], "category": crawler["category"],
                "patterns": crawler["patterns"]} for name, crawler in sorted(crawlers.items())]
     head = {"version": DATE, "sources": [f"{PATTERNS[0]} {PATTERNS[1]} (MIT, (c) 2017 Martin Monperrus)",

@@ -39,6 +39,8 @@ TEST(BuiltInList, SaysWhoseTheyAreAndWhatTheyDo) {
       {"Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; ClaudeBot/1.0; "
        "+claudebot@anthropic.com)",
        "ClaudeBot", "Anthropic", "ai_crawler"},
+      {"Mozilla/5.0 (compatible; OAI-AdsBot/1.0; +https://openai.com/adsbot)", "OAI-AdsBot",
+       "OpenAI", "other"},
       {"Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)", "AhrefsBot", "Ahrefs",
        "seo"},
       {"facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
