@@ -47,13 +47,14 @@ Result<DeltaTable> DeltaTable::open_or_create(store::ObjectStore& store, const C
                                               std::string root, const columnar::TableSchema& schema,
                                               TableOptions options) {
   DeltaTable table(store, clock, std::move(root), options);
+  const Timestamp started = clock.now();
   auto loaded = table.load();
   if (!loaded && loaded.error().code == Errc::not_found) {
     MR_TRY(table.create(schema));
     loaded = table.load();
   }
   if (!loaded) return tl::unexpected(loaded.error());
-  if (options.adds_columns) MR_TRY(table.add_missing_columns(schema));
+  if (options.adds_columns) MR_TRY(table.add_missing_columns(schema, started));
   if (!may_write(schema, table.snapshot_.schema)) {
     return fail(
         Errc::invalid_argument,
@@ -86,7 +87,8 @@ Result<void> DeltaTable::create(const columnar::TableSchema& schema) {
 }
 
 // Other writers may be as new as this one, and do the same at the same time.
-Result<void> DeltaTable::add_missing_columns(const columnar::TableSchema& schema) {
+Result<void> DeltaTable::add_missing_columns(const columnar::TableSchema& schema,
+                                             Timestamp read_at) {
   for (int attempt = 0; attempt < options_.commit_attempts_max; ++attempt) {
     const auto missing = addable_columns(schema, snapshot_.schema);
     if (missing.empty() || schema.partition_columns != snapshot_.schema.partition_columns) {
@@ -107,10 +109,10 @@ Result<void> DeltaTable::add_missing_columns(const columnar::TableSchema& schema
                                                          ? encode_schema(snapshot_.schema.columns)
                                                          : description_.schema_json,
                                                      missing));
-    const Version version = snapshot_.version.next();
-    auto put = store_->put_if_absent(entry_key(version), encode_log_entry(entry, clock_->now()));
-    if (!put && put.error().code != Errc::already_exists) return put;
-    MR_TRY(refresh());  // By whomever the version is: what is missing now is looked at anew.
+    MR_TRY_ASSIGN(const auto added, publish(entry, read_at));
+    if (added) return {};
+    read_at = clock_->now();
+    MR_TRY(refresh());  // Another writer may have added them.
   }
   return fail(Errc::conflict,
               fmt::format("{}: lost {} versions in a row", root_, options_.commit_attempts_max));
@@ -183,48 +185,54 @@ Result<Version> DeltaTable::commit(const Commit& commit) {
     entry.progress[progress.progress_id] = progress.end;
 
   for (int attempt = 0; attempt < options_.commit_attempts_max; ++attempt) {
-    const Timestamp started = clock_->now();
+    const Timestamp read_at = clock_->now();
     MR_TRY(refresh());
     MR_TRY(check_start(commit));
-    const Version version = snapshot_.version.next();
-    crash_point("delta.before_commit");
-    const auto put =
-        store_->put_if_absent(entry_key(version), encode_log_entry(entry, clock_->now()));
-    bool is_ours = put.has_value();
-    if (!put) {
-      // The answer may have been lost, or be about an earlier attempt of ours: the log knows.
-      auto own = is_own_entry(version, entry.commit_id);
-      const bool is_known_to_be_absent = !own && own.error().code == Errc::not_found;
-      const bool is_refused =
-          put.error().code != Errc::already_exists && put.error().code != Errc::unavailable;
-      if (is_known_to_be_absent && is_refused) return tl::unexpected(put.error());
-      if (!own) {
-        return fail(Errc::unavailable,
-                    fmt::format("{}; {}", put.error().message, own.error().message));
-      }
-      is_ours = *own;
-    }
-    if (is_ours && clock_->now() - started > commit_time_max) {
-      // Whoever stood still for long may have written to where the log has been cleaned up since.
-      MR_TRY_ASSIGN(const bool is_in_the_past, is_cleaned_up_beyond(version));
-      is_ours = !is_in_the_past;
-      if (is_in_the_past) MR_TRY(store_->remove(entry_key(version)));
-    }
-    if (is_ours) {
-      // Visible is not durable: the source will be forgotten on the strength of this answer.
-      if (!put) {
-        auto durable = make_durable();
-        if (!durable) return fail(Errc::unavailable, std::move(durable).error().message);
-      }
-      crash_point("delta.after_commit");
-      apply(entry, version);
-      checkpoint_if_due();
-      return version;
-    }
+    MR_TRY_ASSIGN(const auto version, publish(entry, read_at));
+    if (version) return *version;
     // Another writer took this version. Read what it wrote, then try the next one.
   }
   return fail(Errc::conflict,
               fmt::format("{}: lost {} versions in a row", root_, options_.commit_attempts_max));
+}
+
+// Makes the entry the version after the snapshot's, which was read after `read_at`, and the
+// snapshot's. nullopt: another writer has that version.
+Result<std::optional<Version>> DeltaTable::publish(const LogEntry& entry, Timestamp read_at) {
+  const Version version = snapshot_.version.next();
+  crash_point("delta.before_commit");
+  const auto put =
+      store_->put_if_absent(entry_key(version), encode_log_entry(entry, clock_->now()));
+  bool is_ours = put.has_value();
+  if (!put) {
+    // The answer may have been lost, or be about an earlier attempt of ours: the log knows.
+    auto own = is_own_entry(version, entry.commit_id);
+    const bool is_known_to_be_absent = !own && own.error().code == Errc::not_found;
+    const bool is_refused =
+        put.error().code != Errc::already_exists && put.error().code != Errc::unavailable;
+    if (is_known_to_be_absent && is_refused) return tl::unexpected(put.error());
+    if (!own) {
+      return fail(Errc::unavailable,
+                  fmt::format("{}; {}", put.error().message, own.error().message));
+    }
+    is_ours = *own;
+  }
+  if (is_ours && clock_->now() - read_at > commit_time_max) {
+    // Whoever stood still for long may have written to where the log has been cleaned up since.
+    MR_TRY_ASSIGN(const bool is_in_the_past, is_cleaned_up_beyond(version));
+    is_ours = !is_in_the_past;
+    if (is_in_the_past) MR_TRY(store_->remove(entry_key(version)));
+  }
+  if (!is_ours) return std::nullopt;
+  // Visible is not durable: the source will be forgotten on the strength of this answer.
+  if (!put) {
+    auto durable = make_durable();
+    if (!durable) return fail(Errc::unavailable, std::move(durable).error().message);
+  }
+  crash_point("delta.after_commit");
+  apply(entry, version);
+  checkpoint_if_due();
+  return version;
 }
 
 Result<void> DeltaTable::check_start(const Commit& commit) const {

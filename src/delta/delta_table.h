@@ -216,7 +216,8 @@ class DeltaTable {
   Result<CheckpointState> read_checkpoint(Version version,
                                           const std::vector<store::ObjectInfo>& parts) const;
   Result<void> create(const columnar::TableSchema& schema);
-  Result<void> add_missing_columns(const columnar::TableSchema& schema);
+  Result<void> add_missing_columns(const columnar::TableSchema& schema, Timestamp read_at);
+  Result<std::optional<Version>> publish(const LogEntry& entry, Timestamp read_at);
   Result<void> check_start(const Commit& commit) const;
   Result<bool> is_own_entry(Version version, const std::string& commit_id);
   Result<LogEntry> read_entry(Version version) const;

@@ -9,6 +9,7 @@
 #include "columnar/checkpoint_file.h"
 #include "delta/schema_json.h"
 #include "delta/testing/table_world.h"
+#include "store/testing/faulty_store.h"
 #include "store/testing/forwarding_store.h"
 
 namespace millrace::delta {
@@ -234,6 +235,24 @@ TEST_F(DeltaTableTest, KeepsWhatOthersSayOfATableThatGetsColumns) {
   const std::string added = *store_.get("t/_delta_log/00000000000000000001.json");
   EXPECT_NE(added.find(R"(\"comment\":\"theirs\")"), std::string::npos) << added;
   EXPECT_NE(added.find(R"("name":"logs")"), std::string::npos) << added;
+}
+
+TEST_F(DeltaTableTest, GetsColumnsWhereTheAnswerIsLost) {
+  opened();
+  // Reading the log, and then the commit, of which the store says nothing though it has it.
+  for (int operation = 0; operation < 20; ++operation) {
+    store::FaultyStore store(store_, operation, store::Fault::after_effect);
+    static_cast<void>(DeltaTable::open_or_create(
+        store, clock_, "t", schema_with({fmt::format("x{}", operation)}), {.adds_columns = true}));
+    const std::string name = fmt::format("x{}", operation);
+    const auto again = DeltaTable::open_or_create(store_, clock_, "t", schema_with({name}),
+                                                  {.adds_columns = true});
+    ASSERT_TRUE(again) << again.error().message;
+    const auto& columns = again->snapshot().schema.columns;
+    EXPECT_EQ(std::count_if(columns.begin(), columns.end(),
+                            [&](const auto& column) { return column.name == name; }),
+              1);
+  }
 }
 
 TEST_F(DeltaTableTest, GetsColumnsOnceFromWritersThatStartTogether) {

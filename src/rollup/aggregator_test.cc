@@ -24,6 +24,15 @@ TEST_F(AggregatorTest, FoldsInJustWhatIsNew) {
   EXPECT_EQ(table.snapshot().files.size(), 2U) << "one file for each hour";
 }
 
+TEST_F(AggregatorTest, PutsTimesBefore1970IntoTheirHour) {
+  add("1969-12-31",
+      "('1969-12-31 23:00', 's', '/a', NULL, 200, 5), "
+      "('1969-12-31 22:59:59.999999', 's', '/a', NULL, 200, 5), "
+      "('0001-01-01 00:30', 's', '/a', NULL, 200, 5)");
+  run();
+  expect_rollups_equal_group_by();
+}
+
 TEST_F(AggregatorTest, PassesOverFilesThatOnlyMoveRecords) {
   const std::string path = add("2026-01-02", "('2026-01-02 03:04', 's', '/a', NULL, 200, 5)");
   run();

@@ -21,8 +21,8 @@ using columnar::ColumnType;
 constexpr int meaning_version = 1;
 
 // The hour in UTC by arithmetic: date_trunc() asks a calendar for each record, which was two thirds
-// of what summing up cost. 72e15 microseconds, a multiple of an hour, are more than any time before
-// 1970 lies before it: `//` rounds towards zero.
+// of what summing up cost. `//` rounds towards zero: times before 1970 are made positive first, by
+// a multiple of an hour (72e15 microseconds are more than 2,000 years).
 constexpr std::string_view hour_of_timestamp =
     "make_timestamptz((epoch_us(\"timestamp\") + 72000000000000000) // 3600000000 * 3600000000 - "
     "72000000000000000)";

@@ -56,9 +56,9 @@ bool is_newer(const std::string& text, const std::vector<RollupTable>& rollups) 
 // what the hour has in all: requests, errors and bytes.
 std::string ranking_of(const std::string& dimension, const std::string& rows) {
   return fmt::format(
-      "SELECT hour, name, n, {}, {}, {} FROM (SELECT hour, coalesce({}::VARCHAR, '(none)') AS "
-      "name, "
-      "{} AS n, {} AS errors, {} AS bytes FROM {} GROUP BY hour, name) "
+      "SELECT hour, name, n, {}, {}, {} FROM "
+      "(SELECT hour, coalesce({}::VARCHAR, '(none)') AS name, {} AS n, {} AS errors, {} AS bytes "
+      "FROM {} GROUP BY hour, name) "
       "QUALIFY row_number() OVER (PARTITION BY hour ORDER BY n DESC, name) <= {} "
       "ORDER BY hour, n DESC, name",
       saturated_sum("n", " OVER (PARTITION BY hour)"),
