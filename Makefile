@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 .PHONY: help dependencies build run infra-up infra-down image stack-up stack-up-minio stack-down stack-ps stack-logs \
-  smoke loadtest bench release test test-all unit asan tsan e2e test-s3 test-stack test-deploy lint tidy format clean
+  smoke loadtest bench bench-check release test test-all unit asan tsan e2e test-s3 test-stack test-deploy lint tidy format clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ loadtest: ## Send RECORDS=1000000 to the running stack and say how long they too
 
 bench: dependencies ## Measure the whole path with real processes (BENCH="--repeats 1 --stages echo" for a part)
 	@tools/bench.sh $(BENCH)
+
+bench-check: dependencies ## Compare each stage's cost, relative to its limit, with what is recorded; fails on a loss
+	@tools/bench_check.sh $(BENCH)
 
 release: ## Write the manifests and an archive of deploy/ into dist/ (IMAGE=registry/millrace@sha256:...)
 	@tools/release.sh $(IMAGE)

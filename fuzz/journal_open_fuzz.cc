@@ -32,10 +32,10 @@ std::string segment_of(const Values& values) {
   std::string bytes = header();
   Offset offset(0);
   for (const std::string& value : values) {
-    std::string entry = encode_entry(entry_of(value));
+    EncodedEntry entry = encode_entry(entry_of(value));
     seal_entry(entry, offset);
     offset = offset.next();
-    bytes += entry;
+    bytes += entry.front + entry.value;
   }
   return bytes;
 }

@@ -14,7 +14,7 @@ LINE_LENGTH_MAX = 100
 # An #include of the left side may stand only in the folders on the right.
 OWNERS = {
     r"<arrow/filesystem/": ["src/store/"],
-    r"<arrow/(?!filesystem/|status)|<parquet/": ["src/columnar/"],
+    r"<arrow/(?!filesystem/|status)|<parquet/": ["src/columnar/", "bench/"],
     r"<arrow/status": ["src/columnar/", "src/store/"],
     r"<pugixml": ["src/store/"],
     r"<duckdb": ["src/sql/"],
@@ -25,7 +25,7 @@ OWNERS = {
     r"<yaml-cpp": ["src/base/"],
     r"<spdlog": ["src/base/"],
     r"<prometheus": ["src/base/"],
-    r"<librdkafka/": ["src/journal/"],
+    r"<librdkafka/": ["src/journal/", "bench/"],
     r"<CLI/": ["apps/"],
     r"<openssl/": ["src/base/", "src/ingest/", "src/writer/", "src/shipper/", "apps/"],
     r"<zlib|<zstd": ["src/http/", "src/shipper/", "fuzz/"],

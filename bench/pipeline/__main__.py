@@ -17,7 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "bench/pipeline"), str(ROOT / "tests")]
 
-import measure  # noqa: E402  (needs the path above)
+import limits  # noqa: E402  (needs the path above)
+import measure  # noqa: E402
 import traffic  # noqa: E402
 from deltalake import DeltaTable  # noqa: E402
 from harness.kafka import Broker  # noqa: E402
@@ -26,7 +27,6 @@ from harness.waiting import wait_until  # noqa: E402
 
 BATCHES = (1, 100, 1000)
 BODY_BYTES = 12_000_000  # Of each file of bodies; wrk sends them again and again.
-ONE_CORE = {"http.threads": 1}  # As a server that has one would be set.
 ECHO = ROOT / "build/release/bench/beast_echo"
 
 
@@ -44,7 +44,11 @@ class Report:
               f"{'' if goal is None else f'  (goal {goal:g})'}", file=sys.stderr, flush=True)
 
     def median(self, name):
-        return next(row["median"] for row in self.rows if row["name"] == name)
+        return next((row["median"] for row in self.rows if row["name"] == name), None)
+
+    def times_echo(self, factor):
+        echo = self.median("bare Beast echo, 1")
+        return None if echo is None else factor * echo
 
     def markdown(self, about):
         lines = [f"{key}: {value}  " for key, value in about.items()]
@@ -61,6 +65,8 @@ class Bench:
         self.seconds = arguments.seconds
         self.repeats = arguments.repeats
         self.records = arguments.records
+        self.overload_seconds = arguments.overload_seconds
+        self.history = arguments.history
         self.folder = Path(folder)
         self.report = Report()
         self.bodies = {}
@@ -113,9 +119,9 @@ class Bench:
     def _check_arrived(self, server, accepted):
         if server.role != "serve":
             return
-        self._wait_until_written(server, accepted)
+        self.wait_until_written(server, accepted)
 
-    def _wait_until_written(self, writer, records, pause_seconds=0.25):
+    def wait_until_written(self, writer, records, pause_seconds=0.25):
         """Asks rarely: each question costs the writer a millisecond."""
         def is_written():
             time.sleep(pause_seconds)
@@ -123,19 +129,19 @@ class Bench:
         wait_until("all records are in the table", is_written, writer.log_tail, 600)
 
     def accept_to_journal(self):
-        self._accept("HTTP to the embedded journal", "serve", ONE_CORE,
-                     {1: lambda report: 1.4 * report.median("bare Beast echo, 1"), 100: 0.7, 1000: 0.5},
+        self._accept("HTTP to the embedded journal", "serve", limits.ONE_CORE,
+                     {1: lambda report: report.times_echo(1.4), 100: 0.7, 1000: 0.5},
                      ("http-", "journal"))
 
     def accept_to_kafka(self):
-        with self._broker("accept") as broker:
-            self._accept("HTTP to Kafka", "ingest", {**broker.settings(), **ONE_CORE},
-                         {1: lambda report: 1.6 * report.median("bare Beast echo, 1"), 100: 0.9, 1000: 0.7})
+        with self.broker("accept") as broker:
+            self._accept("HTTP to Kafka", "ingest", {**broker.settings(), **limits.ONE_CORE},
+                         {1: lambda report: report.times_echo(1.6), 100: 0.9, 1000: 0.7})
 
     # Storing and summing up.
 
     def store(self):
-        with self._broker("store") as broker:
+        with self.broker("store") as broker:
             data = self.folder / "store"
             log = self.folder / "records.ndjson"
             with open(log, "w") as file:
@@ -159,7 +165,7 @@ class Bench:
             try:
                 pid = writer.process.pid
                 measure.pin(pid)
-                self._wait_until_written(writer, self.records)
+                self.wait_until_written(writer, self.records)
                 values.append(measure.cpu_seconds(pid) * 1e6 / self.records)
                 memory.append(measure.peak_memory_mib(pid))
             finally:
@@ -169,7 +175,7 @@ class Bench:
         self.report.add("Kafka to the table", "CPU s per million records", values, 0.8)
         self.report.add("Kafka to the table: memory at its peak", "MiB", memory, 400)
 
-    def _cpu_of(self, command):
+    def cpu_of(self, command):
         """Processor time of a command, and what it wrote."""
         before = os.times()
         done = subprocess.run(["taskset", "--cpu-list", measure.SERVER_CORE, *map(str, command)],
@@ -185,9 +191,9 @@ class Bench:
             for rollup in (data / "lake").glob("rollup_*"):
                 shutil.rmtree(rollup)
             shutil.rmtree(data / "analytics", ignore_errors=True)
-            cpu, _, _ = self._cpu_of([BINARY, "aggregate", "--once", "--data", data])
+            cpu, _, _ = self.cpu_of([BINARY, "aggregate", "--once", "--data", data])
             values.append(cpu * 1e6 / self.records)
-            cpu, _, _ = self._cpu_of([sys.executable, ROOT / "bench/pipeline/duckdb_sums.py",
+            cpu, _, _ = self.cpu_of([sys.executable, ROOT / "bench/pipeline/duckdb_sums.py",
                                       data / "lake/access_logs"])
             peers.append(cpu * 1e6 / self.records)
         self.report.add("DuckDB's GROUP BYs over the same files", "CPU s per million records", peers)
@@ -211,7 +217,7 @@ class Bench:
         for name, sql, goal in (("nothing (start and end of `query`)", "SELECT 1", 0.15),
                                 ("top 20 paths per hour, from the table", top, 0.25),
                                 ("top 20 paths per hour, from rollups", rolled, None)):
-            times = [self._cpu_of([BINARY, "query", "--data", data, sql])[1] for _ in range(self.repeats)]
+            times = [self.cpu_of([BINARY, "query", "--data", data, sql])[1] for _ in range(self.repeats)]
             self.report.add(f"query: {name}", "s", times, goal)
 
     def send(self):
@@ -226,20 +232,30 @@ class Bench:
             try:
                 start = time.monotonic()
                 run("send", "--quiet", "--to", server.url, log)
-                self._wait_until_written(server, count, 0.02)
+                self.wait_until_written(server, count, 0.02)
                 values.append(count / (time.monotonic() - start))
             finally:
                 server.kill()
                 shutil.rmtree(server.folder)
         self.report.add("`send` of a combined log, until all is in the table", "lines/s", values, 500_000)
 
-    def _broker(self, name):
-        return _UpBroker(self.folder / f"kafka-{name}")
+    def whole_path(self):
+        """The sum of the stages, where all of them were measured."""
+        parts = [self.report.median(name) for name in ("HTTP to Kafka, 1000", "Kafka to the table",
+                                                       "rollups of new data")]
+        if None not in parts:
+            self.report.add("the whole path, batches of 1,000", "CPU s per million records", [sum(parts)], 2.0)
+
+    def broker(self, name, properties=""):
+        return _UpBroker(self.folder / f"kafka-{name}", properties)
 
 
 class _UpBroker:
-    def __init__(self, folder):
+    def __init__(self, folder, properties):
         self.broker = Broker(folder)
+        if properties:
+            self.broker.folder.mkdir(parents=True)
+            self.broker.use(properties)
 
     def __enter__(self):
         self.broker.up()
@@ -250,7 +266,11 @@ class _UpBroker:
         self.broker.down()
 
 
-STAGES = ("echo", "accept_to_journal", "accept_to_kafka", "store", "send")
+STAGES = {
+    "echo": Bench.echo, "accept_to_journal": Bench.accept_to_journal, "accept_to_kafka": Bench.accept_to_kafka,
+    "store": Bench.store, "send": Bench.send, "start": limits.start, "idle": limits.idle,
+    "latency": limits.latency, "overload": limits.overload, "history": limits.history,
+}
 
 
 def about(arguments):
@@ -270,6 +290,8 @@ def main():
     parser.add_argument("--seconds", type=int, default=8, help="of load for each figure")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each figure; the median counts")
     parser.add_argument("--records", type=int, default=5_000_000, help="that are stored and summed up")
+    parser.add_argument("--overload-seconds", type=int, default=120, help="of each overload")
+    parser.add_argument("--history", type=int, nargs="+", default=[1, 10], help="millions that are stored already")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
     parser.add_argument("--output", type=Path, default=ROOT / "build/bench")
     arguments = parser.parse_args()
@@ -278,7 +300,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
         bench = Bench(arguments, folder)
         for stage in arguments.stages:
-            getattr(bench, stage)()
+            STAGES[stage](bench)
+        bench.whole_path()
     (arguments.output / "pipeline.md").write_text(bench.report.markdown(described))
     (arguments.output / "pipeline.json").write_text(
         json.dumps({"about": described, "rows": bench.report.rows}, indent=2) + "\n")

@@ -78,8 +78,8 @@ def paths(rng):
     return made
 
 
-def records(count, seed=SEED):
-    """Yields JSON texts, their times ascending over one day."""
+def records(count, seed=SEED, day=0):
+    """Yields JSON texts, their times ascending over one day: BEGIN's, or as many days later."""
     rng = random.Random(seed)
     all_paths, agents = paths(rng), user_agents()
     path_weights = list(itertools.accumulate(1 / (rank + 1) for rank in range(PATHS)))
@@ -87,7 +87,7 @@ def records(count, seed=SEED):
     agent_weights = list(itertools.accumulate(1 / (rank + 10) for rank in range(USER_AGENTS)))
     step = SPAN_MS / count
     chunk = 10_000
-    day = BEGIN.strftime("%Y-%m-%dT")
+    date = (BEGIN + datetime.timedelta(days=day)).strftime("%Y-%m-%dT")
     for start in range(0, count, chunk):
         size = min(chunk, count - start)
         for index, path, agent in zip(range(start, start + size),
@@ -97,7 +97,7 @@ def records(count, seed=SEED):
             seconds, ms = divmod(ms, 1000)
             minutes, seconds = divmod(seconds, 60)
             hours, minutes = divmod(minutes, 60)
-            yield (f'{{"timestamp":"{day}{hours:02}:{minutes:02}:{seconds:02}.{ms:03}Z",'
+            yield (f'{{"timestamp":"{date}{hours:02}:{minutes:02}:{seconds:02}.{ms:03}Z",'
                    f'"path":"{path}","userAgent":"{agent}"}}')
 
 

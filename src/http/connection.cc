@@ -26,7 +26,7 @@ using tcp = asio::ip::tcp;
 using Parser = wire::request_parser<wire::string_body>;
 using ConnectionPtr = std::shared_ptr<Connection>;
 
-// Enough for most headers; what idle connections hold.
+// Enough for most headers.
 constexpr std::size_t first_read_bytes = 4096;
 
 // What a connection keeps of an answer's memory.
@@ -240,6 +240,14 @@ asio::awaitable<error_code> read_request(ConnectionPtr connection, Parser* parse
   Shared& shared = *connection->shared;
   if (connection->buffer.size() == 0) {
     connection->expire_after(shared.options.idle_timeout);
+    // What a TLS stream has read ahead would not wake it.
+    if (connection->stream.tls() == nullptr) {
+      connection->can_do_without_buffer = true;
+      const auto [error] =
+          co_await connection->stream.socket().async_wait(tcp::socket::wait_read, as_result);
+      connection->can_do_without_buffer = false;
+      if (error) co_return error;
+    }
     const auto [error, size] = co_await connection->stream.async_read_some(
         connection->buffer.prepare(first_read_bytes), as_result);
     if (error) co_return error;
@@ -316,6 +324,10 @@ void Connection::end_if_late(std::chrono::steady_clock::time_point now) {
   is_late = true;
   error_code ignored;
   stream.socket().cancel(ignored);
+}
+
+void Connection::release_if_idle() {
+  if (can_do_without_buffer && buffer.capacity() > 0) buffer.shrink_to_fit();
 }
 
 asio::awaitable<void> serve_connection(ConnectionPtr connection, Connections* all) {

@@ -93,7 +93,10 @@ asio::awaitable<void> Listener::watch_deadlines(Listener* self) {
     pause.expires_after(deadline_interval);
     co_await pause.async_wait(as_result);
     const auto now = std::chrono::steady_clock::now();
-    for (Connection* connection : self->connections_) connection->end_if_late(now);
+    for (Connection* connection : self->connections_) {
+      connection->end_if_late(now);
+      connection->release_if_idle();
+    }
   } while (!self->connections_.empty());
   self->is_watching_ = false;
 }

@@ -45,7 +45,7 @@ Result<void> GroupCommit::append(Entry entry, OnDurable on_durable) {
     refused_bytes_ = size_bytes;
     return fail(Errc::exhausted, full_message());
   }
-  std::string encoded = encode_entry(entry);
+  EncodedEntry encoded = encode_entry(std::move(entry));
   const std::lock_guard lock(mutex_);
   if (closed_) return fail(Errc::unavailable, "the journal is closed");
   const bool fits = waiting_.size_bytes + size_bytes <= options_.queue_size_bytes_max;
@@ -93,10 +93,6 @@ void GroupCommit::run() {
   while (true) {
     Waiting group;
     bool is_failing = false;
-    // Those who were just answered come again at once where they share a core with us: their
-    // entries join this group. With 32 connections on one core, of a batch process (process.cc),
-    // half as many syncs.
-    std::this_thread::yield();
     {
       std::unique_lock lock(mutex_);
       const auto has_work = [this] { return closed_ || !waiting_.entries.empty(); };

@@ -35,7 +35,7 @@ class GroupCommit final : public Appender {
 
  private:
   struct Waiting {
-    std::vector<std::string> entries;
+    std::vector<EncodedEntry> entries;
     std::vector<OnDurable> callbacks;
     std::size_t size_bytes = 0;
   };

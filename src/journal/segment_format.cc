@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "base/assert.h"
 #include "journal/crc32c.h"
@@ -87,28 +88,28 @@ std::size_t encoded_size_bytes(const Entry& entry) {
   return size;
 }
 
-std::string encode_entry(const Entry& entry) {
-  std::string bytes;
-  bytes.reserve(encoded_size_bytes(entry));
-  bytes.append(entry_header_bytes, '\0');
-  append_text(bytes, entry.key);
-  append_number(bytes, static_cast<std::uint32_t>(entry.headers.size()));
+EncodedEntry encode_entry(Entry entry) {
+  const std::size_t size_bytes = encoded_size_bytes(entry);
+  std::string front;
+  front.reserve(size_bytes - entry.value.size());
+  front.append(entry_header_bytes, '\0');
+  append_text(front, entry.key);
+  append_number(front, static_cast<std::uint32_t>(entry.headers.size()));
   for (const auto& [name, value] : entry.headers) {
-    append_text(bytes, name);
-    append_text(bytes, value);
+    append_text(front, name);
+    append_text(front, value);
   }
-  bytes += entry.value;
-  const std::string_view payload = std::string_view(bytes).substr(entry_header_bytes);
-  const auto payload_crc = crc32c(payload);
-  std::memcpy(bytes.data(), entry_marker.data(), entry_marker.size());
-  put_number(bytes, size_at, static_cast<std::uint32_t>(bytes.size() - entry_header_bytes));
-  put_number(bytes, payload_crc_at, payload_crc);
-  return bytes;
+  const auto front_crc = crc32c(std::string_view(front).substr(entry_header_bytes));
+  std::memcpy(front.data(), entry_marker.data(), entry_marker.size());
+  put_number(front, size_at, static_cast<std::uint32_t>(size_bytes - entry_header_bytes));
+  put_number(front, payload_crc_at, crc32c(entry.value, front_crc));
+  return {std::move(front), std::move(entry.value)};
 }
 
-void seal_entry(std::string& encoded, Offset offset) {
-  put_number(encoded, offset_at, offset.value());
-  put_number(encoded, header_crc_at, crc32c(std::string_view(encoded).substr(0, header_crc_at)));
+void seal_entry(EncodedEntry& entry, Offset offset) {
+  put_number(entry.front, offset_at, offset.value());
+  put_number(entry.front, header_crc_at,
+             crc32c(std::string_view(entry.front).substr(0, header_crc_at)));
 }
 
 DecodedEntry decode_entry(std::string_view bytes) {

@@ -25,10 +25,16 @@ std::string encode_segment_header(const SegmentHeader& header);
 // Errors: corrupt.
 Result<SegmentHeader> decode_segment_header(std::string_view bytes);
 
-// An entry without its place: the costly part, done by the thread that appends. seal() then gives
-// it its offset.
-std::string encode_entry(const Entry& entry);
-void seal_entry(std::string& encoded, Offset offset);
+// An entry's bytes in a segment: `front` and then `value`, which stays where its sender put it.
+struct EncodedEntry {
+  std::string front;  // Header, key and headers.
+  std::string value;
+};
+
+// An entry without its place: the costly part, done by the thread that appends. seal_entry() then
+// gives it its offset.
+EncodedEntry encode_entry(Entry entry);
+void seal_entry(EncodedEntry& entry, Offset offset);
 
 // The bytes that encode_entry() makes of `entry`.
 std::size_t encoded_size_bytes(const Entry& entry);

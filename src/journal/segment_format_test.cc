@@ -2,10 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "journal/crc32c.h"
 
 namespace millrace::journal {
 namespace {
+
+std::string stored_bytes(Entry entry, Offset offset) {
+  EncodedEntry encoded = encode_entry(std::move(entry));
+  seal_entry(encoded, offset);
+  return encoded.front + encoded.value;
+}
 
 // RFC 3720, appendix B.4.
 TEST(Crc32c, AgreesWithThePublishedVectors) {
@@ -22,6 +30,19 @@ TEST(Crc32c, AgreesWithThePublishedVectors) {
   }
 }
 
+TEST(Crc32c, IsTheSameOfLargeBytesAndOfTheirParts) {
+  std::mt19937 random(1);
+  std::string bytes(100'000, '\0');
+  for (char& byte : bytes) byte = static_cast<char>(random());
+  for (const std::size_t size : {16'383U, 16'384U, 16'385U, 16'391U, 50'001U, 100'000U}) {
+    const std::string_view whole = std::string_view(bytes).substr(0, size);
+    EXPECT_EQ(crc32c(whole), crc32c_by_table(whole)) << size;
+    for (const std::size_t cut : {std::size_t{0}, std::size_t{7}, size / 2, size}) {
+      EXPECT_EQ(crc32c(whole.substr(cut), crc32c(whole.substr(0, cut))), crc32c(whole)) << size;
+    }
+  }
+}
+
 TEST(SegmentHeader, ReadsBack) {
   const std::string id = "01234567-89ab-4cde-8f01-23456789abcd";
   std::string bytes = encode_segment_header({id, Offset(7)});
@@ -34,9 +55,8 @@ TEST(SegmentHeader, ReadsBack) {
 
 TEST(SegmentEntry, ReadsBack) {
   const Entry entry{"key", std::string("va\0lue", 6), {{"a", "1"}, {"a", ""}, {"", "x"}}};
-  std::string bytes = encode_entry(entry);
+  const std::string bytes = stored_bytes(entry, Offset(99));
   EXPECT_EQ(bytes.size(), encoded_size_bytes(entry));
-  seal_entry(bytes, Offset(99));
   const std::string stored = bytes + "behind";
   const DecodedEntry decoded = decode_entry(stored);
   ASSERT_EQ(decoded.kind, DecodedEntry::Kind::entry);
@@ -49,8 +69,7 @@ TEST(SegmentEntry, ReadsBack) {
 }
 
 TEST(SegmentEntry, NoFlippedBitGoesUnnoticed) {
-  std::string bytes = encode_entry({"k", "value", {{"h", "v"}}});
-  seal_entry(bytes, Offset(1));
+  const std::string bytes = stored_bytes({"k", "value", {{"h", "v"}}}, Offset(1));
   for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
     std::string damaged = bytes;
     damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));

@@ -221,30 +221,48 @@ Result<void> SegmentLog::start_segment() {
   return {};
 }
 
-Result<Offset> SegmentLog::append(std::vector<std::string>& entries) {
+Result<Offset> SegmentLog::append(std::vector<EncodedEntry>& entries) {
   if (!active_) MR_TRY(start_segment());
   const Offset first = end();
   Offset next = first;
-  std::string bytes;
-  for (std::string& entry : entries) {
+  std::size_t size_bytes = 0;
+  for (EncodedEntry& entry : entries) {
     seal_entry(entry, next);
     next = next.next();
-    bytes += entry;
+    size_bytes += entry.front.size() + entry.value.size();
   }
-  MR_TRY(write(bytes));
+  MR_TRY(write(entries));
   {
     const std::lock_guard lock(mutex_);
     segments_.back().end = next;
-    segments_.back().durable_bytes += bytes.size();
-    size_bytes_ += bytes.size();
+    segments_.back().durable_bytes += size_bytes;
+    size_bytes_ += size_bytes;
   }
   rotate_if_due();
   return first;
 }
 
-Result<void> SegmentLog::write(const std::string& bytes) {
+// Small entries together, by one call; a large value from where it is: copying a group of 8 values
+// of 200 kB took a third of its cost.
+Result<void> SegmentLog::write_pieces(const std::vector<EncodedEntry>& entries) {
+  constexpr std::size_t large_bytes = 16 * 1024;
+  std::string joined;
+  for (const EncodedEntry& entry : entries) {
+    joined += entry.front;
+    if (entry.value.size() < large_bytes) {
+      joined += entry.value;
+    } else {
+      MR_TRY(active_->append(joined));
+      joined.clear();
+      MR_TRY(active_->append(entry.value));
+    }
+  }
+  return joined.empty() ? Result<void>() : active_->append(joined);
+}
+
+Result<void> SegmentLog::write(const std::vector<EncodedEntry>& entries) {
   crash_point("journal.before_write");
-  if (const auto written = active_->append(bytes); !written) {
+  if (const auto written = write_pieces(entries); !written) {
     const Segment last = segment_of(end());
     // Synced too: else a power cut could bring back what was refused.
     const bool is_cut = active_->truncate(last.durable_bytes) && active_->sync();

@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "journal/journal.h"
 #include "journal/journal_files.h"
+#include "journal/segment_format.h"
 
 namespace millrace::journal {
 
@@ -42,7 +43,7 @@ class SegmentLog {
   // makes them durable: all of them or, in effect, none.
   // Errors: exhausted (none of them is in the journal), unavailable (each may or may not be). The
   // next call starts afresh.
-  Result<Offset> append(std::vector<std::string>& entries);
+  Result<Offset> append(std::vector<EncodedEntry>& entries);
 
   // Finds out whether an append could succeed, without one. Called by the appending thread.
   // Errors: exhausted, unavailable.
@@ -70,7 +71,8 @@ class SegmentLog {
   Result<void> load_last();
   Result<void> start_segment();
   void rotate_if_due();
-  Result<void> write(const std::string& bytes);
+  Result<void> write(const std::vector<EncodedEntry>& entries);
+  Result<void> write_pieces(const std::vector<EncodedEntry>& entries);
 
   const SegmentLogOptions options_;
   JournalFiles& files_;

@@ -63,8 +63,11 @@ class Broker:
     def down(self):
         self.log += self._infra("down")
 
+    def signal(self, number):
+        os.kill(int((self.folder / "pid").read_text()), number)
+
     def kill(self):
-        os.kill(int((self.folder / "pid").read_text()), signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         # A process that is going has its ports for a moment longer than its name.
         wait_until("the broker's port is free", self._is_port_free)
         self.down()

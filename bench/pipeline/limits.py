@@ -1,0 +1,207 @@
+"""What does not show at full load: start, idle connections, latency at half of capacity, overload, and history."""
+import resource
+import shutil
+import signal
+import socket
+import statistics
+import time
+
+import measure
+import traffic
+from harness.http import request_text
+from harness.process import BINARY, Millrace, run
+
+ONE_CORE = {"http.threads": 1}  # As a server that has one would be set.
+MILLION = 1_000_000
+
+
+def start(bench):
+    """From the start of the process until it says that it is ready, over an empty folder."""
+    with bench.broker("start") as broker:
+        for role, settings in (("serve", {}), ("ingest", broker.settings()), ("write", broker.settings())):
+            values = []
+            for number in range(max(5, bench.repeats)):
+                server = Millrace(bench.folder / f"start-{role}-{number}", settings, role=role)
+                values.append(1e3 * _seconds_until_ready(server))
+                server.kill()
+            bench.report.add(f"start of `{role}` until it is ready", "ms", values, 300)
+
+
+def _seconds_until_ready(server):
+    begin = time.monotonic()
+    server.spawn()
+    while not server.is_ready():
+        assert server.is_running() and time.monotonic() - begin < 60, server.log_tail()
+        time.sleep(0.002)
+    return time.monotonic() - begin
+
+
+def idle(bench, connections=10_000):
+    """Connections that have sent a request each and then keep still."""
+    wanted = connections + 1_000
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert hard == resource.RLIM_INFINITY or hard >= wanted, f"want {wanted} open files (ulimit -Hn)"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    request = request_text("POST", "/logs", ["Content-Type: application/json"],
+                           traffic.bodies(1, 1)[0])
+    with bench.broker("idle") as broker:
+        server = Millrace(bench.folder / "idle", {**broker.settings(), **ONE_CORE, "http.idle_timeout": "1h"},
+                          role="ingest")
+        server.start()
+        opened = []
+        try:
+            before = measure.memory_mib(server.process.pid)
+            for _ in range(connections):
+                opened.append(socket.create_connection(("127.0.0.1", server.port), timeout=60))
+            for connection in opened:
+                connection.sendall(request)
+                assert connection.recv(4096).startswith(b"HTTP/1.1 202"), "a connection was refused"
+            measure.wait_until_quiet(server.process.pid)
+            after = measure.memory_mib(server.process.pid)
+        finally:
+            for connection in opened:
+                connection.close()
+            server.kill()
+    bench.report.add("memory of `ingest` before", "MiB", [before])
+    bench.report.add("memory of `ingest` with 10,000 idle connections", "MiB", [after], 100)
+
+
+def latency(bench):
+    """Batches of 100 at half of what the server takes at the most."""
+    _latency(bench, "the journal", "serve", {})
+    with bench.broker("latency") as broker:
+        _latency(bench, "Kafka", "ingest", broker.settings())
+
+
+def _latency(bench, name, role, settings):
+    bodies = bench.bodies[100]
+    latencies, commits, shares = [], [], []
+    for number in range(bench.repeats):
+        server = Millrace(bench.folder / f"latency-{role}-{number}", {**settings, **ONE_CORE}, role=role)
+        server.start()
+        try:
+            measure.pin(server.process.pid)
+            # What it can take is what it can take and write: one core does both in `serve`.
+            begin = time.monotonic()
+            requests, _, _ = measure.wrk(server.url, bodies, bench.seconds)
+            quiet_seconds = measure.wait_until_quiet(server.process.pid)
+            full = requests / (time.monotonic() - begin - quiet_seconds)
+            before = _commits(server)
+            pause_seconds = measure.CONNECTIONS / (full / 2)
+            requests, bad, latency = measure.wrk(server.url, bodies, bench.seconds, pause_seconds=pause_seconds)
+            assert bad == 0
+            after = _commits(server)
+            shares.append(100 * requests / bench.seconds / full)
+            latencies.append(1e3 * latency)
+            commits.append(1e3 * (after[0] - before[0]) / (after[1] - before[1]))
+        finally:
+            server.kill()
+            shutil.rmtree(server.folder)
+    bench.report.add(f"half load, {name}: part of full load", "%", shares)
+    what = "one sync" if role == "serve" else "one entry's way to the broker and back, with its linger"
+    bench.report.add(f"half load, {name}: {what}, on average", "ms", commits)
+    bench.report.add(f"half load, {name}: 99 % of answers within", "ms", latencies,
+                     5 + statistics.median(commits))
+
+
+def _commits(server):
+    name = "millrace_journal_commit_duration_seconds"
+    return server.metric(f"{name}_sum") or 0, server.metric(f"{name}_count") or 0
+
+
+def overload(bench):
+    """Far more than the server can take: with Kafka the broker stops now and then, and the embedded journal is
+    small, so that it is full most of the time. Memory must not grow, and what was accepted must arrive."""
+    _overload(bench, "the journal", "serve", {"journal.size_max": "256MiB", "maintain.enabled": False})
+    with bench.broker("overload", "log.retention.bytes=268435456\nlog.segment.bytes=67108864\n"
+                      "log.retention.check.interval.ms=2000\nlog.segment.delete.delay.ms=1000\n") as broker:
+        _overload(bench, "Kafka", "ingest", broker.settings(), broker)
+
+
+def _overload(bench, name, role, settings, broker=None):
+    server = Millrace(bench.folder / f"overload-{role}", {**settings, **ONE_CORE}, role=role)
+    server.start()
+    try:
+        pid = server.process.pid
+        measure.pin(pid)
+        parts, refused, answered = max(2, bench.overload_seconds // 60), 0, 0
+        memory = []
+        for part in range(parts):
+            load = measure.start_wrk(server.url, bench.bodies[100], bench.overload_seconds // parts, 256)
+            if broker and part % 2:
+                time.sleep(5)
+                broker.signal(signal.SIGSTOP)
+                try:
+                    time.sleep(10)
+                finally:
+                    broker.signal(signal.SIGCONT)
+            peak = 0
+            while load.poll() is None:
+                peak = max(peak, measure.memory_mib(pid))
+                time.sleep(0.5)
+            memory.append(peak)
+            requests, bad, _ = measure.wrk_result(load)
+            answered += requests
+            refused += bad
+        assert server.is_running(), server.log_tail()
+        accepted = server.metric("millrace_ingest_records_accepted_total")
+        if role == "serve":
+            bench.wait_until_written(server, accepted)
+        statuses = {status: server.metric("millrace_ingest_requests_total", status=str(status)) or 0
+                    for status in (202, 429, 503)}
+        assert sum(statuses.values()) >= answered, statuses
+        print(f"overload, {name}: {statuses}, memory by the minute: {memory}", flush=True)
+    finally:
+        server.kill()
+        shutil.rmtree(server.folder)
+    bench.report.add(f"overload, {name}: refused with 429 or 503", "% of requests", [100 * refused / answered])
+    bench.report.add(f"overload, {name}: memory in the first minute", "MiB", memory[:1])
+    bench.report.add(f"overload, {name}: memory in the last minute", "MiB", memory[-1:])
+
+
+def history(bench):
+    """The same million of new records beside ever more that are stored and summed up."""
+    new = [bench.folder / f"new-{day}.ndjson" for day in (1, 2, 3)]
+    for day, path in enumerate(new, 1):
+        with open(path, "w") as file:
+            file.writelines(line + "\n" for line in traffic.records(MILLION, seed=day, day=day))
+    for millions in bench.history:
+        _history(bench, millions, new)
+
+
+def _history(bench, millions, new):
+    name = f"{millions} million stored"
+    folder = bench.folder / f"history-{millions}"
+    settings = {"aggregate.enabled": False, "maintain.enabled": False}
+    server = Millrace(folder, settings).start()
+    data = server.data_dir
+    try:
+        stored = 0
+        while stored < millions * MILLION:
+            measure.wrk(server.url, bench.bodies[1000], 2 if millions < 10 else 10)
+            stored = server.metric("millrace_ingest_records_accepted_total")
+            bench.wait_until_written(server, stored)
+    finally:
+        server.stop()
+    cpu, _, _ = bench.cpu_of([BINARY, "aggregate", "--once", "--data", data])
+    bench.report.add(f"{name}: rollups of all of it", "CPU s per million records", [cpu * MILLION / stored])
+    sums = []
+    for path in new:
+        server.start()
+        run("send", "--quiet", "--to", server.url, path)
+        bench.wait_until_written(server, MILLION)
+        server.stop()
+        sums.append(bench.cpu_of([BINARY, "aggregate", "--once", "--data", data])[0])
+    bench.report.add(f"{name}: rollups of one more million", "CPU s", sums)
+    runs = range(max(3, bench.repeats))
+    bench.report.add(f"{name}: a run of the aggregation that finds nothing new", "CPU s", [
+        bench.cpu_of([BINARY, "aggregate", "--once", "--data", data])[0] for _ in runs])
+    starts = []
+    for _ in runs:
+        starts.append(1e3 * _seconds_until_ready(server))
+        server.stop()
+    bench.report.add(f"{name}: start of `serve` until it is ready", "ms", starts)
+    sql = "SELECT count(*) AS n FROM access_logs WHERE timestamp >= '2026-02-04'"
+    bench.report.add(f"{name}: query of the newest day's count", "s", [
+        bench.cpu_of([BINARY, "query", "--data", data, sql])[1] for _ in runs])
+    shutil.rmtree(folder)
