@@ -1,5 +1,6 @@
 #include "sql/engine.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -40,6 +41,26 @@ TEST_F(EngineTest, GivesEveryTypeAsText) {
 TEST_F(EngineTest, GivesInfinityItsName) {
   EXPECT_EQ(run("SELECT DATE 'infinity', DATE '-infinity', TIMESTAMPTZ '-infinity'"),
             "infinity|-infinity|-infinity|");
+}
+
+TEST_F(EngineTest, CutsTimesAsDuckDbDoes) {
+  for (const char* part : {"microseconds", "second", "minute", "hour", "HOUR", "day", "week",
+                           "month", "quarter", "year", "decade", "century"}) {
+    for (const char* time :
+         {"2026-02-03 04:05:06.789", "1970-01-01 00:00:00", "1966-12-31 23:59:59.9",
+          "0001-01-01 00:00:01", "9999-12-31 23:59:59.999999"}) {
+      for (const char* type : {"TIMESTAMPTZ", "TIMESTAMP", "DATE"}) {
+        const std::string arguments = fmt::format("('{}', '{}'::{})", part, time, type);
+        EXPECT_EQ(
+            run("SELECT typeof(x), x FROM (SELECT date_trunc" + arguments + " AS x)"),
+            run("SELECT typeof(x), x FROM (SELECT system.main.date_trunc" + arguments + " AS x)"))
+            << arguments;
+      }
+    }
+  }
+  EXPECT_EQ(run("SELECT date_trunc('day', INTERVAL '26 hours')"), "00:00:00|");
+  EXPECT_EQ(run("SELECT date_trunc('hour', NULL::TIMESTAMPTZ)"), "NULL|");
+  EXPECT_EQ(run("SELECT date_trunc('fortnight', now())"), "error");
 }
 
 TEST_F(EngineTest, TakesAStatementWithAnEndAndAComment) {
