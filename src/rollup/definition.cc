@@ -20,12 +20,14 @@ using columnar::ColumnType;
 // Goes up when the sums of a definition come to mean something else.
 constexpr int meaning_version = 1;
 
-// The hour in UTC by arithmetic: date_trunc() asks a calendar for each record, which was two thirds
-// of what summing up cost. `//` rounds towards zero: times before 1970 are made positive first, by
-// a multiple of an hour (72e15 microseconds are more than 2,000 years).
-constexpr std::string_view hour_of_timestamp =
-    "make_timestamptz((epoch_us(\"timestamp\") + 72000000000000000) // 3600000000 * 3600000000 - "
-    "72000000000000000)";
+// The number of the hour in UTC, by which records are grouped: making a time of it for each group,
+// not for each record, was a sixth of what summing up cost. `//` rounds towards zero: times before
+// 1970 are made positive first, by a multiple of an hour (72e15 microseconds are more than 2,000
+// years).
+constexpr std::string_view hour_number_of_timestamp =
+    "(epoch_us(\"timestamp\") + 72000000000000000) // 3600000000";
+constexpr std::string_view hour_of_number =
+    "make_timestamptz(hour * 3600000000 - 72000000000000000)";
 
 constexpr std::string_view progress_prefix = "millrace-rollup/";
 
@@ -121,9 +123,11 @@ bool RollupDefinition::is_progress_id(const std::string& id) {
 }
 
 std::string RollupDefinition::sums_of(const std::string& records) const {
-  return fmt::format("SELECT {} AS hour, site{}{} FROM ({}) WHERE {} GROUP BY ALL",
-                     hour_of_timestamp, dimension_list(), record_measures(), records,
-                     filter.empty() ? "true" : fmt::format("({})", filter));
+  return fmt::format(
+      "SELECT {} AS hour, * EXCLUDE (hour) FROM "
+      "(SELECT {} AS hour, site{}{} FROM ({}) WHERE {} GROUP BY ALL)",
+      hour_of_number, hour_number_of_timestamp, dimension_list(), record_measures(), records,
+      filter.empty() ? "true" : fmt::format("({})", filter));
 }
 
 std::string RollupDefinition::dimension_list() const {

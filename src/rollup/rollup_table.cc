@@ -216,7 +216,7 @@ Result<SourceChanges> RollupTable::changes_since(delta::DeltaTable& source,
 
 Result<std::size_t> RollupTable::commit(delta::DeltaTable& source, const SourceChanges& changes,
                                         bool is_rebuild) {
-  MR_TRY(sum_up(source, changes.added));
+  MR_TRY_ASSIGN(const std::size_t groups, sum_up(source, changes.added));
   MR_TRY_ASSIGN(const auto summed, rows_by_hour("sums"));
   Hours touched;
   for (const auto& [hour, rows] : summed) touched.insert(hour);
@@ -233,7 +233,8 @@ Result<std::size_t> RollupTable::commit(delta::DeltaTable& source, const SourceC
         changes.recomputed_dates.contains(partition_date(file->partition_values));
     if (!is_recomputed) kept.push_back(size_of(*file));
   }
-  MR_TRY(merge_with(kept, is_rebuild));
+  MR_TRY(add_rows_of(kept, is_rebuild));
+  MR_TRY(merge(groups <= 1 && kept.empty()));
   MR_TRY_ASSIGN(const auto merged, rows_by_hour("merged"));
   for (const auto& [hour, rows] : merged) {
     MR_TRY_ASSIGN(commit.adds.emplace_back(), write_hour(hour, rows));
@@ -280,17 +281,20 @@ Result<std::vector<const delta::AddFile*>> RollupTable::replaced_files(
 }
 
 // Groups the source files' records into the temporary table `sums`, some files at a time: of a
-// remote store, all of them might be more than there is room for. A key then has several rows. A
-// file that lacks a column, as other engines may leave one out, has nulls in it.
-Result<void> RollupTable::sum_up(const delta::DeltaTable& source,
-                                 const std::vector<store::ObjectSize>& files) {
+// remote store, all of them might be more than there is room for. A key then has a row for each of
+// these groups, of which the number is returned. A file that lacks a column, as other engines may
+// leave one out, has nulls in it.
+Result<std::size_t> RollupTable::sum_up(const delta::DeltaTable& source,
+                                        const std::vector<store::ObjectSize>& files) {
   const std::string none =
       query::select_none(source.snapshot().schema.with_columns_of(source_schema_).file_columns());
   MR_TRY(
       engine_->execute(fmt::format("CREATE OR REPLACE TEMP TABLE sums AS SELECT {} FROM ({})",
                                    query::column_list(table_.snapshot().schema.file_columns()),
                                    query::select_none(table_.snapshot().schema.file_columns()))));
-  return for_each_group(source.root(), files, [&](const std::vector<std::string>& paths) {
+  std::size_t groups = 0;
+  MR_TRY(for_each_group(source.root(), files, [&](const std::vector<std::string>& paths) {
+    ++groups;
     const std::string records = fmt::format(
         "{} UNION ALL BY NAME SELECT * FROM read_parquet({}, hive_partitioning = false, "
         "union_by_name = true)",
@@ -298,7 +302,8 @@ Result<void> RollupTable::sum_up(const delta::DeltaTable& source,
     return engine_->execute(fmt::format("INSERT INTO sums (hour, site{}{}) {}",
                                         definition_->dimension_list(), definition_->measure_list(),
                                         definition_->sums_of(records)));
-  });
+  }));
+  return groups;
 }
 
 // Has files of a table on this machine, so many at a time as there is room for.
@@ -337,23 +342,32 @@ Result<std::map<Hour, std::int64_t>> RollupTable::rows_by_hour(const std::string
 }
 
 // Adds the rows of the rollup's own files to the sums: those of hours that were summed up anew only
-// where they are to be added to. Then they are in the order of the files to be written, so that
-// each hour is one piece.
-Result<void> RollupTable::merge_with(const std::vector<store::ObjectSize>& files, bool is_rebuild) {
+// where they are to be added to.
+Result<void> RollupTable::add_rows_of(const std::vector<store::ObjectSize>& files,
+                                      bool is_rebuild) {
+  if (files.empty()) return {};
+  MR_TRY(engine_->execute("CREATE OR REPLACE TEMP TABLE summed AS SELECT DISTINCT hour FROM sums"));
   const std::string columns =
       fmt::format("hour, site{}{}", definition_->dimension_list(), definition_->measure_list());
-  MR_TRY(engine_->execute("CREATE OR REPLACE TEMP TABLE merged AS SELECT * FROM sums"));
-  MR_TRY(for_each_group(table_.root(), files, [&](const std::vector<std::string>& paths) {
+  return for_each_group(table_.root(), files, [&](const std::vector<std::string>& paths) {
     return engine_->execute(fmt::format(
-        "INSERT INTO merged ({0}) SELECT {0} FROM read_parquet({1}, hive_partitioning = false){2}",
+        "INSERT INTO sums ({0}) SELECT {0} FROM read_parquet({1}, hive_partitioning = false){2}",
         columns, sql::quote_list(paths),
-        is_rebuild ? " WHERE hour NOT IN (SELECT hour FROM sums)" : ""));
-  }));
-  return engine_->execute(
-      fmt::format("CREATE OR REPLACE TEMP TABLE merged AS SELECT hour, site{0}{1} FROM merged "
-                  "GROUP BY hour, site{0} ORDER BY hour, site, {2} DESC{0}",
-                  definition_->dimension_list(), definition_->merged_measures(),
-                  sql::quote_identifier(definition_->measures.front().name)));
+        is_rebuild ? " WHERE hour NOT IN (SELECT hour FROM summed)" : ""));
+  });
+}
+
+// Makes `merged` of the sums: one row for each key, in the order of the files to be written, so
+// that each hour is one piece.
+Result<void> RollupTable::merge(bool are_keys_unique) {
+  const std::string dimensions = definition_->dimension_list();
+  const std::string& first_measure = definition_->measures.front().name;
+  return engine_->execute(fmt::format(
+      "CREATE OR REPLACE TEMP TABLE merged AS SELECT hour, site{}{} FROM sums {} "
+      "ORDER BY hour, site, {} DESC{}",
+      dimensions, are_keys_unique ? definition_->measure_list() : definition_->merged_measures(),
+      are_keys_unique ? "" : "GROUP BY hour, site" + dimensions,
+      sql::quote_identifier(first_measure), dimensions));
 }
 
 Result<delta::AddFile> RollupTable::write_hour(Hour hour, std::int64_t rows) {

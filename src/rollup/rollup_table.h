@@ -68,12 +68,14 @@ class RollupTable {
   Result<SourceChanges> changes_since(delta::DeltaTable& source, delta::Version covered) const;
   Result<std::size_t> commit(delta::DeltaTable& source, const SourceChanges& changes,
                              bool is_rebuild);
-  Result<void> sum_up(const delta::DeltaTable& source, const std::vector<store::ObjectSize>& files);
+  Result<std::size_t> sum_up(const delta::DeltaTable& source,
+                             const std::vector<store::ObjectSize>& files);
   Result<std::map<Hour, std::int64_t>> rows_by_hour(const std::string& temporary_table);
   std::vector<delta::Progress> progress_to(const delta::DeltaTable& source) const;
   Result<std::vector<const delta::AddFile*>> replaced_files(
       const Hours& touched, const std::set<std::string>& recomputed_dates) const;
-  Result<void> merge_with(const std::vector<store::ObjectSize>& files, bool is_rebuild);
+  Result<void> add_rows_of(const std::vector<store::ObjectSize>& files, bool is_rebuild);
+  Result<void> merge(bool are_keys_unique);
   Result<void> for_each_group(
       const std::string& root, const std::vector<store::ObjectSize>& files,
       const std::function<Result<void>(const std::vector<std::string>&)>& use);

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <charconv>
 #include <iterator>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/crash_point.h"
@@ -19,7 +21,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr std::string_view state_key = "_state.json";
-constexpr int listed_max = 10'000;
+constexpr std::size_t listed_max = 10'000;
 
 // What a dimension is called in a summary.
 struct Names {
@@ -52,19 +54,14 @@ bool is_newer(const std::string& text, const std::vector<RollupTable>& rollups) 
   });
 }
 
-// By hour, the values of a dimension, the most requested first, each with its requests and with
-// what the hour has in all: requests, errors and bytes.
+// By hour, the values of a dimension, the most requested first, each with its requests, errors and
+// bytes.
 std::string ranking_of(const std::string& dimension, const std::string& rows) {
   return fmt::format(
-      "SELECT hour, name, n, {}, {}, {} FROM "
-      "(SELECT hour, coalesce({}::VARCHAR, '(none)') AS name, {} AS n, {} AS errors, {} AS bytes "
-      "FROM {} GROUP BY hour, name) "
-      "QUALIFY row_number() OVER (PARTITION BY hour ORDER BY n DESC, name) <= {} "
-      "ORDER BY hour, n DESC, name",
-      saturated_sum("n", " OVER (PARTITION BY hour)"),
-      saturated_sum("errors", " OVER (PARTITION BY hour)"),
-      saturated_sum("bytes", " OVER (PARTITION BY hour)"), sql::quote_identifier(dimension),
-      saturated_sum("requests"), saturated_sum("errors"), saturated_sum("bytes"), rows, listed_max);
+      "SELECT hour, coalesce({}::VARCHAR, '(none)') AS name, {} AS n, {} AS errors, {} AS bytes "
+      "FROM {} GROUP BY hour, name ORDER BY hour, n DESC, name",
+      sql::quote_identifier(dimension), saturated_sum("requests"), saturated_sum("errors"),
+      saturated_sum("bytes"), rows);
 }
 
 std::string summary_key(Hour hour) {
@@ -72,36 +69,86 @@ std::string summary_key(Hour hour) {
   return fmt::format("{}/summary_{}.json", text.substr(0, 10), text.substr(11, 2));
 }
 
-// Adds the rows of ranking_of() to the summaries of their hours.
-Result<void> add_ranking(const std::string& dimension, const std::vector<sql::ResultRow>& rows,
-                         std::map<Hour, ordered_json>& summaries) {
-  const auto* const names =
-      std::find_if(std::begin(summary_names), std::end(summary_names),
-                   [&](const Names& each) { return each.dimension == dimension; });
-  MR_ASSERT(names != std::end(summary_names));
-  for (auto row = rows.begin(); row != rows.end();) {
-    const auto& hour_text = row->at(0);
-    MR_TRY_ASSIGN(const Hour hour, parse_hour(hour_text.value_or("")));
-    ordered_json& summary = summaries.at(hour);
-    if (summary.empty()) {
-      summary["hour"] = to_text(hour).substr(0, 19) + "Z";
-      MR_TRY_ASSIGN(summary["requests"], integer(row->at(3)));
-      MR_TRY_ASSIGN(summary["errors"], integer(row->at(4)));
-      MR_TRY_ASSIGN(summary["bytes"], integer(row->at(5)));
-    }
-    MR_TRY_ASSIGN(std::int64_t rest, integer(row->at(3)));
-    // Not by counts[name], which looks for the name among all before: each is there once.
-    ordered_json::object_t counts;
-    for (; row != rows.end() && row->at(0) == hour_text; ++row) {
-      MR_TRY_ASSIGN(const std::int64_t requests, integer(row->at(2)));
-      counts.Container::emplace_back(row->at(1).value_or(""), requests);
-      rest -= requests;
-    }
-    summary[names->counts] = std::move(counts);
-    summary[names->rest] = rest;
-  }
-  return {};
+void add_saturated(ordered_json& sum, std::int64_t number) {
+  std::int64_t total = 0;
+  const bool is_over = __builtin_add_overflow(sum.get<std::int64_t>(), number, &total);
+  sum = is_over ? std::numeric_limits<std::int64_t>::max() : total;
 }
+
+// Adds the rows of ranking_of() to the summaries of their hours, as they come: cutting the lists
+// and adding up the hours by SQL's windows took twice as long.
+class Ranking final : public sql::RowSink {
+ public:
+  Ranking(const std::string& dimension, std::map<Hour, ordered_json>& summaries)
+      : summaries_(summaries) {
+    names_ = std::find_if(std::begin(summary_names), std::end(summary_names),
+                          [&](const Names& each) { return each.dimension == dimension; });
+    MR_ASSERT(names_ != std::end(summary_names));
+  }
+
+  void columns(const std::vector<sql::ResultColumn>&) override {}
+  bool row(const sql::ResultRow& row) override {
+    outcome_ = add(row);
+    return outcome_.has_value();
+  }
+
+  // Once all rows are there.
+  Result<void> finish() {
+    end_hour();
+    return outcome_;
+  }
+
+ private:
+  Result<void> add(const sql::ResultRow& row) {
+    if (row.at(0) != hour_text_) MR_TRY(begin_hour(row.at(0)));
+    MR_TRY_ASSIGN(const std::int64_t requests, integer(row.at(2)));
+    if (gives_totals_) {
+      MR_TRY_ASSIGN(const std::int64_t errors, integer(row.at(3)));
+      MR_TRY_ASSIGN(const std::int64_t bytes, integer(row.at(4)));
+      add_saturated((*summary_)["requests"], requests);
+      add_saturated((*summary_)["errors"], errors);
+      add_saturated((*summary_)["bytes"], bytes);
+    }
+    if (counts_.size() == listed_max) {
+      add_saturated(rest_, requests);
+    } else {
+      // Not by counts_[name], which looks for the name among all before: each is there once.
+      counts_.Container::emplace_back(row.at(1).value_or(""), requests);
+    }
+    return {};
+  }
+
+  // The first dimension to come says what the hour has in all.
+  Result<void> begin_hour(const std::optional<std::string>& text) {
+    end_hour();
+    MR_TRY_ASSIGN(const Hour hour, parse_hour(text.value_or("")));
+    hour_text_ = text;
+    summary_ = &summaries_.at(hour);
+    rest_ = 0;
+    gives_totals_ = summary_->empty();
+    if (!gives_totals_) return {};
+    *summary_ = {
+        {"hour", to_text(hour).substr(0, 19) + "Z"}, {"requests", 0}, {"errors", 0}, {"bytes", 0}};
+    return {};
+  }
+
+  void end_hour() {
+    if (summary_ == nullptr) return;
+    (*summary_)[names_->counts] = std::exchange(counts_, {});
+    (*summary_)[names_->rest] = rest_;
+    summary_ = nullptr;
+  }
+
+  std::map<Hour, ordered_json>& summaries_;
+  const Names* names_;
+  Result<void> outcome_;
+  // The hour that rows come of.
+  std::optional<std::string> hour_text_;
+  ordered_json* summary_ = nullptr;
+  bool gives_totals_ = false;
+  ordered_json::object_t counts_;
+  ordered_json rest_ = 0;
+};
 
 }  // namespace
 
@@ -263,8 +310,9 @@ Result<std::map<Hour, std::string>> Summaries::summarise(const Group& group,
   for (const RollupTable& rollup : rollups) {
     const auto files = group.files.find(&rollup);
     if (files == group.files.end()) continue;
-    MR_TRY_ASSIGN(const auto rows, rows_of(rollup, files->second, group.hours));
-    MR_TRY(add_ranking(rollup.definition().dimensions.front(), rows, summaries));
+    Ranking ranking(rollup.definition().dimensions.front(), summaries);
+    MR_TRY(rank(rollup, files->second, group.hours, ranking));
+    MR_TRY(ranking.finish());
   }
   std::map<Hour, std::string> texts;
   for (auto& [hour, summary] : summaries) {
@@ -280,9 +328,9 @@ Result<std::map<Hour, std::string>> Summaries::summarise(const Group& group,
   return texts;
 }
 
-Result<std::vector<sql::ResultRow>> Summaries::rows_of(const RollupTable& rollup,
-                                                       const std::set<const delta::AddFile*>& files,
-                                                       const Hours& hours) {
+Result<void> Summaries::rank(const RollupTable& rollup,
+                             const std::set<const delta::AddFile*>& files, const Hours& hours,
+                             sql::RowSink& ranking) {
   std::vector<store::ObjectSize> sizes;
   for (const delta::AddFile* file : files) {
     sizes.push_back({file->path, static_cast<std::uint64_t>(file->size_bytes)});
@@ -296,7 +344,7 @@ Result<std::vector<sql::ResultRow>> Summaries::rows_of(const RollupTable& rollup
   const std::string from =
       fmt::format("(SELECT * FROM read_parquet({}, hive_partitioning = false) WHERE hour IN ({}))",
                   sql::quote_list(opened.paths), wanted);
-  return engine_.rows(ranking_of(rollup.definition().dimensions.front(), from));
+  return engine_.query(ranking_of(rollup.definition().dimensions.front(), from), ranking);
 }
 
 }  // namespace millrace::rollup

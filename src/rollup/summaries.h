@@ -45,9 +45,8 @@ class Summaries {
                                        const std::vector<RollupTable>& rollups) const;
   Result<std::map<Hour, std::string>> summarise(const Group& group,
                                                 const std::vector<RollupTable>& rollups);
-  Result<std::vector<sql::ResultRow>> rows_of(const RollupTable& rollup,
-                                              const std::set<const delta::AddFile*>& files,
-                                              const Hours& hours);
+  Result<void> rank(const RollupTable& rollup, const std::set<const delta::AddFile*>& files,
+                    const Hours& hours, sql::RowSink& ranking);
 
   store::ObjectStore& lake_;
   store::ObjectStore& analytics_;
