@@ -25,6 +25,7 @@ RECORDED = ROOT / "bench/ratios.json"
 STAGES = {
     "decode JSON": ("record_bench", "decode/json", "simdjson_three_fields"),
     "decode NDJSON": ("record_bench", "decode/ndjson", "simdjson_three_fields"),
+    "decode combined lines": ("record_bench", "decode/combined", "simdjson_three_fields"),
     "read back from the journal": ("record_bench", "read_canonical", "simdjson_three_fields"),
     "recognise crawlers": ("crawler_bench", "seen_before", "hash_table_alone"),
     "build and encode a file": ("columnar_bench", "build_and_encode", "arrow_alone"),

@@ -162,13 +162,16 @@ void append_rfc3339(std::string& out, Timestamp time) {
 }
 
 Result<Timestamp> parse_rfc3339(std::string_view text) {
+  if (const auto time = try_parse_rfc3339(text)) [[likely]]
+    return *time;
+  return fail(
+      Errc::invalid_argument,
+      fmt::format("{} is not an RFC 3339 time (want e.g. 2026-11-24T08:17:13Z)", quoted(text)));
+}
+
+std::optional<Timestamp> try_parse_rfc3339(std::string_view text) {
   Timestamp time;
-  if (!take_timestamp(text, time)) [[unlikely]] {
-    return fail(
-        Errc::invalid_argument,
-        fmt::format("{} is not an RFC 3339 time (want e.g. 2026-11-24T08:17:13Z)", quoted(text)));
-  }
-  return time;
+  return take_timestamp(text, time) ? std::optional(time) : std::nullopt;
 }
 
 std::string to_iso_date(Day day) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,6 +26,9 @@ void append_rfc3339(std::string& out, Timestamp time);
 // servers write all of these. Leap seconds (":60") are read as the second after.
 // Errors: invalid_argument.
 Result<Timestamp> parse_rfc3339(std::string_view text);
+
+// The same without a reason, for texts that are often something else.
+std::optional<Timestamp> try_parse_rfc3339(std::string_view text);
 
 // "2026-11-24".
 std::string to_iso_date(Day day);

@@ -15,7 +15,7 @@ constexpr std::string_view upper_case = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 class CombinedLine {
  public:
   CombinedLine(std::string_view line, RecordAssembler& assembler)
-      : rest_(line), assembler_(assembler) {}
+      : rest_(line), is_utf8_(!find_invalid_utf8(line)), assembler_(assembler) {}
 
   // False: it is none.
   bool read() {
@@ -27,13 +27,13 @@ class CombinedLine {
     const auto status = take_word();
     const auto bytes = take_word();
     if (!address || !identity || !user || !time || !request || !status || !bytes) return false;
-    add("client_ip", *address);
+    add("client_ip", clean(*address));
     if (*identity != "-") assembler_.add_text("remote_logname", clean(*identity));
     if (*user != "-") assembler_.add_text("remote_user", clean(*user));
     assembler_.add_text("timestamp", clean(*time));
     add_request(*request);
-    add("status", *status);
-    add("bytes", *bytes);
+    add("status", clean(*status));
+    add("bytes", clean(*bytes));
     if (rest_.empty()) return true;
     const auto referrer = take_quoted();
     const auto agent = take_quoted();
@@ -77,16 +77,23 @@ class CombinedLine {
     return take_until(end);
   }
 
-  // The inside of a quoted part, its escapes undone.
-  std::optional<std::string> take_quoted() {
+  // The inside of a quoted part, its escapes undone, as valid UTF-8. Most have none and stay where
+  // they are: a line took 1.6 us before that, of which 0.7 went into copies of its parts.
+  std::optional<std::string_view> take_quoted() {
     if (rest_.empty() || rest_.front() != '"') return std::nullopt;
+    // A server that was stopped in the middle of a line leaves the last quote open.
+    const std::size_t quote = std::min(rest_.find('"', 1), rest_.size());
+    const std::string_view inside = rest_.substr(1, quote - 1);
+    if (inside.find('\\') == std::string_view::npos) {
+      take_until(quote);
+      return clean(inside);
+    }
     std::size_t end = 1;
     while (end < rest_.size() && rest_[end] != '"') end += rest_[end] == '\\' ? 2 : 1;
-    // A server that was stopped in the middle of a line leaves the last quote open.
     end = std::min(end, rest_.size());
-    const std::string_view inside = rest_.substr(1, end - 1);
+    const std::string text = unescaped(rest_.substr(1, end - 1));
     take_until(end);
-    return unescaped(inside);
+    return cleaned(text);
   }
 
   static std::string unescaped(std::string_view text) {
@@ -115,15 +122,18 @@ class CombinedLine {
     return out;
   }
 
-  // Valid UTF-8 whatever the server wrote.
-  std::string_view clean(std::string_view bytes) {
+  // A part of the line as valid UTF-8, whatever the server wrote.
+  std::string_view clean(std::string_view part) { return is_utf8_ ? part : cleaned(part); }
+
+  std::string_view cleaned(std::string_view bytes) {
     std::string text;
     append_with_escaped_bytes(text, bytes);
     return assembler_.keep(std::move(text));
   }
 
+  // `value`: valid UTF-8.
   void add(std::string_view name, std::string_view value) {
-    if (value != "-") assembler_.add_text(name, clean(value));
+    if (value != "-") assembler_.add_text(name, value);
   }
 
   // What is no request line (port scanners send anything) is all there is to a path.
@@ -139,17 +149,18 @@ class CombinedLine {
         request.substr(0, first).find_first_not_of(upper_case) == std::string_view::npos;
     if (is_simple && first > 0) {
       add("method", request.substr(0, first));
-      assembler_.add_text("path", clean(request.substr(first + 1)));
+      assembler_.add_text("path", request.substr(first + 1));
     } else if (is_request_line) {
       add("method", request.substr(0, first));
-      assembler_.add_text("path", clean(request.substr(first + 1, last - first - 1)));
+      assembler_.add_text("path", request.substr(first + 1, last - first - 1));
       add("protocol", request.substr(last + 1));
     } else {
-      assembler_.add_text("path", request.empty() ? std::string_view("-") : clean(request));
+      assembler_.add_text("path", request.empty() ? std::string_view("-") : request);
     }
   }
 
   std::string_view rest_;
+  const bool is_utf8_;
   RecordAssembler& assembler_;
 };
 

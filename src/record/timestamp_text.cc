@@ -87,7 +87,7 @@ std::optional<Timestamp> parse_apache_time(std::string_view text) {
 }  // namespace
 
 std::optional<Timestamp> parse_timestamp(std::string_view text) {
-  if (auto time = parse_rfc3339(text)) return *time;
+  if (auto time = try_parse_rfc3339(text)) return time;
   if (auto time = parse_apache_time(text)) return time;
   const char* const end = text.data() + text.size();
   std::int64_t whole = 0;
