@@ -120,11 +120,6 @@ class Process::Impl {
     return {};
   }
 
-  // Where somebody waits for answers, the rest comes after them.
-  WorkerThread::Place place() const {
-    return roles_.ingests ? WorkerThread::Place::after_requests : WorkerThread::Place::equal;
-  }
-
   Result<void> start_writer() {
     const auto open_consumer = [this](journal::Consumer::Listener& listener) {
       return journal_->open_consumer(listener);
@@ -133,7 +128,7 @@ class Process::Impl {
     MR_TRY_ASSIGN(options.crawlers, open_crawler_list(config_));
     MR_TRY_ASSIGN(
         writer_, writer::Writer::open(std::move(options), *lake_, open_consumer, clock_, metrics_));
-    writer_thread_.emplace("writer", place(), [this] { return write(); });
+    writer_thread_.emplace("writer", [this] { return write(); });
     return {};
   }
 
@@ -145,7 +140,7 @@ class Process::Impl {
                                   .scratch_directory = scratch_->path(),
                                   .rollups = config_.rollups},
         *lake_, *analytics_, *engine_, clock_, metrics_);
-    aggregator_thread_.emplace("aggregator", place(), [this] { return aggregate(); });
+    aggregator_thread_.emplace("aggregator", [this] { return aggregate(); });
     return {};
   }
 
@@ -158,7 +153,7 @@ class Process::Impl {
     };
     maintainer_ = std::make_unique<maintenance::Maintainer>(options, *lake_, *maintenance_engine_,
                                                             clock_, metrics_, tell);
-    maintainer_thread_.emplace("maintenance", place(), [this] { return maintain(); });
+    maintainer_thread_.emplace("maintenance", [this] { return maintain(); });
     return {};
   }
 

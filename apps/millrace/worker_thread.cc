@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
-#include <sys/resource.h>
 
 #include <exception>
 #include <utility>
@@ -11,8 +10,8 @@
 
 namespace millrace::apps {
 
-WorkerThread::WorkerThread(std::string name, Place place, Step step)
-    : name_(std::move(name)), thread_([this, place, step = std::move(step)] { run(place, step); }) {
+WorkerThread::WorkerThread(std::string name, Step step)
+    : name_(std::move(name)), thread_([this, step = std::move(step)] { run(step); }) {
   pthread_setname_np(thread_.native_handle(), name_.substr(0, 15).c_str());
 }
 
@@ -30,13 +29,7 @@ std::optional<std::string> WorkerThread::failure() const {
   return failure_;
 }
 
-void WorkerThread::run(Place place, const Step& step) {
-  if (place == Place::after_requests) {
-    // Linux has this by thread, and threads that the step makes inherit it (setpriority(2), "C
-    // library/kernel differences"). Should it fail, things are as they were.
-    constexpr int nice = 10;
-    static_cast<void>(setpriority(PRIO_PROCESS, 0, nice));
-  }
+void WorkerThread::run(const Step& step) {
   std::string message;
   try {
     bool goes_on = true;

@@ -19,17 +19,8 @@ class WorkerThread {
  public:
   using Step = std::function<Result<std::chrono::milliseconds>()>;
 
-  // Whose turn it is on a core that threads share.
-  enum class Place {
-    equal,
-    // Threads that answer requests go first, and a tenth of the core stays for the work even if
-    // they could use all of it. At half of what `serve` can take on one core, 99 % of answers came
-    // within 5 ms, and with `equal` threads within 18 ms.
-    after_requests,
-  };
-
   // `step` should return within about a second, so that stop() is prompt.
-  WorkerThread(std::string name, Place place, Step step);
+  WorkerThread(std::string name, Step step);
   ~WorkerThread() { stop(); }
 
   // Lets the step under way end, and joins. Repeating is safe.
@@ -39,7 +30,7 @@ class WorkerThread {
   std::optional<std::string> failure() const;
 
  private:
-  void run(Place place, const Step& step);
+  void run(const Step& step);
 
   const std::string name_;
 

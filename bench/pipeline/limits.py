@@ -145,6 +145,7 @@ def _overload(bench, name, role, settings, broker=None):
             answered += requests
             refused += bad
         assert server.is_running(), server.log_tail()
+        measure.wait_until_quiet(pid)
         accepted = server.metric("millrace_ingest_records_accepted_total")
         if role == "serve":
             bench.wait_until_written(server, accepted)
