@@ -61,7 +61,10 @@ void report(benchmark::State& state, const Group& group) {
 void append(benchmark::State& state, Group group) {
   MetricsRegistry metrics;
   const auto journal = *open_kafka_journal(options(), KafkaEnds::append, metrics);
-  while (journal->appender().failure()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  for (int waited = 0; journal->appender().failure(); ++waited) {
+    MR_ASSERT(waited < 600);  // No broker answers.
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
   const std::string value = value_of(group.entry_bytes);
   std::size_t failures = 0;
   for (auto round : state) {

@@ -29,6 +29,9 @@ using ConnectionPtr = std::shared_ptr<Connection>;
 // Enough for most headers.
 constexpr std::size_t first_read_bytes = 4096;
 
+// What readers of JSON want to have behind a text; without that room they would copy it.
+constexpr std::size_t body_padding_bytes = 64;
+
 // What a connection keeps of an answer's memory.
 constexpr std::size_t kept_text_bytes_max = 1024;
 
@@ -171,6 +174,7 @@ asio::awaitable<bool> receive_body(ConnectionPtr connection, Parser* parser, Bod
   if (parser->is_done()) co_return true;
   const std::size_t announced_bytes = parser->content_length().value_or(0);
   if (!share->grow_to(announced_bytes)) co_return false;
+  parser->get().body().reserve(announced_bytes + body_padding_bytes);
   connection->expire_after(connection->shared->options.body_timeout);
   const bool is_awaited = beast::iequals(parser->get()[wire::field::expect], "100-continue");
   if (is_awaited && parser->get().version() >= 11) {

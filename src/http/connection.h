@@ -43,8 +43,8 @@ struct Connection : std::enable_shared_from_this<Connection> {
   // is nothing to cancel.
   void end_if_late(std::chrono::steady_clock::time_point now);
 
-  // Called every deadline_interval too: 4 of the 8 kB that an idle connection would take. Not after
-  // each request: the next one would pay for new memory.
+  // Frees the read buffer of a connection that waits for a request: 4 of the 8 kB that it takes.
+  // Called every deadline_interval, not after each request: the next one would pay for new memory.
   void release_if_idle();
 
   static constexpr auto never = std::chrono::steady_clock::time_point::max();

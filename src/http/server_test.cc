@@ -138,6 +138,19 @@ TEST_F(HttpServer, AnswersPipelinedRequestsInOrderHoweverTheirBytesArrive) {
   }
 }
 
+// A connection that rests gives its buffer back, and takes it again.
+TEST_F(HttpServer, TakesRequestsAfterAPause) {
+  const auto connection = client();
+  for (int pause = 0; pause < 3; ++pause) {
+    EXPECT_EQ(connection->send(post("/p", "body")).read()->body, "POST /p body");
+    std::this_thread::sleep_for(milliseconds(120));
+    const std::string request = get("/split");
+    connection->send(request.substr(0, 9));
+    std::this_thread::sleep_for(milliseconds(120));
+    EXPECT_EQ(connection->send(request.substr(9)).read()->body, "GET /split ");
+  }
+}
+
 TEST_F(HttpServer, HoldsBackALaterAnswerUntilTheEarlierIsThere) {
   const auto connection = client();
   connection->send(get("/hold") + get("/next"));

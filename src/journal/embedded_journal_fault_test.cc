@@ -12,6 +12,13 @@
 namespace millrace::journal {
 namespace {
 
+// Every third is so large that it is written by itself.
+std::string value_of(int number) {
+  std::string value = fmt::format("value {}", number);
+  if (number % 3 == 1) value.resize(20'000, 'x');
+  return value;
+}
+
 using Values = std::vector<std::string>;
 
 class JournalFaults : public testing::Test {
@@ -54,7 +61,7 @@ TEST_F(JournalFaults, KeepsEveryAcknowledgedEntryWhicheverCallFails) {
         const auto journal = opened(files);
         files->plan({.fail_at = fail_at, .code = code});
         for (int i = 0; i < 12; ++i) {
-          const std::string value = fmt::format("value {}", i);
+          const std::string value = value_of(i);
           const auto offset = append_and_wait(journal->appender(), value);
           if (offset) acknowledged.push_back(value);
           if (!offset && offset.error().code == Errc::unavailable) unknown.insert(value);
@@ -105,7 +112,7 @@ TEST_F(JournalFaults, KeepsEveryAcknowledgedEntryWhenPowerIsLost) {
         ASSERT_TRUE(journal);
         if (random() % 2 == 0) files->plan({.fail_at = static_cast<int>(random() % 15)});
         for (std::size_t i = random() % 10; i > 0; --i) {
-          const std::string value = fmt::format("value {}", number++);
+          const std::string value = value_of(number++);
           if (append_and_wait(journal->appender(), value))
             acknowledged.push_back(value);
           else

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <latch>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -134,6 +136,27 @@ TEST_F(EmbeddedJournalTest, HasRoomAgainOnceTheTablesHaveAnOverlongSegment) {
   PlainListener listener;
   ASSERT_TRUE((*journal->open_consumer(listener))->committed(Partition(0), offset->next()));
   EXPECT_TRUE(append_and_wait(journal->appender(), std::string(100, 'x')));
+}
+
+// Large values are written by themselves, between groups of small ones.
+TEST_F(EmbeddedJournalTest, KeepsLargeAndSmallEntriesOfOneGroupInOrder) {
+  Values values;
+  for (const std::size_t size : {1, 20'000, 16'383, 16'384, 0, 300'000, 2, 100'000}) {
+    values.emplace_back(size, static_cast<char>('a' + values.size()));
+  }
+  {
+    const auto journal = opened();
+    std::latch durable(static_cast<std::ptrdiff_t>(values.size()));
+    for (const std::string& value : values) {
+      ASSERT_TRUE(journal->appender().append(entry_of(value), [&](const Result<Offset>& offset) {
+        EXPECT_TRUE(offset);
+        durable.count_down();
+      }));
+    }
+    durable.wait();
+    EXPECT_EQ(*read_values(*journal), values);
+  }
+  EXPECT_EQ(*read_values(*opened()), values);
 }
 
 TEST_F(EmbeddedJournalTest, StopsAtPositionsThatItCannotServe) {

@@ -367,6 +367,31 @@ TEST(DecodeCombined, ReadsLinesOfRealServers) {
   }
 }
 
+TEST(DecodeCombined, KeepsBytesThatAreNoTextInWhateverPartTheyStand) {
+  const std::string time = " [02/Jan/2026:03:04:05 +0000] ";
+  const std::string end = " HTTP/1.1\" 200 1 \"-\" \"-\"";
+  const std::pair<std::string, std::string> cases[] = {
+      {"h - -" + time + "\"GET /a\xff\xc3\xa9" + end, R"("path":"/a\\xFF\u00e9")"},
+      {"h - u\xfe" + time + "\"GET /\xc3\xa9" + end, R"("remote_user":"u\\xFE")"},
+      {"h - -" + time + "\"GET / HTTP/1.1\" 200 1 \"-\" \"x\xc3\"", R"("user_agent":"x\\xC3")"},
+      {"h - -" + time +
+           R"("GET /)"
+           "\xff"
+           R"(\x41 HTTP/1.1" 200 1 "-" "\\")",
+       R"("path":"/\\xFFA")"},
+      {"h - -" + time + "\"GET /\xc3\xa9" + end, "\"path\":\"/\xc3\xa9\""},
+      {"h - -" + time + "\"GET /" + end + " more\xff", R"("trailing":"more\\xFF")"},
+  };
+  for (auto [line, want] : cases) {
+    if (const auto at = want.find("\\u00e9"); at != std::string::npos) {
+      want.replace(at, 6, "\xc3\xa9");
+    }
+    const auto decoded = decode(Format::combined, line + "\n");
+    EXPECT_EQ(decoded.batch.record_count, 1U) << line;
+    EXPECT_NE(decoded.batch.records.find(want), std::string::npos) << decoded.batch.records;
+  }
+}
+
 TEST(DecodeCombined, ALineOfSomethingElseIsOneReject) {
   const auto decoded =
       decode(Format::combined,

@@ -95,6 +95,25 @@ TEST_F(AggregatorTest, WritesASummaryOfEachTouchedHour) {
   EXPECT_EQ(summary["otherPaths"], 0);
 }
 
+TEST_F(AggregatorTest, ListsTenThousandNamesOfAnHourAndCountsTheRest) {
+  std::string rows = "('2026-01-02 03:04', 's', '/most', NULL, 200, 5)";
+  rows += ", " + rows;
+  for (int i = 0; i < 10'002; ++i) {
+    rows += fmt::format(", ('2026-01-02 03:05', 's', '/{:05}', NULL, 200, 5)", i);
+  }
+  add("2026-01-02", rows);
+  run();
+  const auto summary = nlohmann::json::parse(*analytics_->get("2026-01-02/summary_03.json"));
+  EXPECT_EQ(summary["requests"], 10'004);
+  EXPECT_EQ(summary["bytes"], 5 * 10'004);
+  EXPECT_EQ(summary["requestsPerPath"].size(), 10'000U);
+  EXPECT_EQ(summary["requestsPerPath"]["/most"], 2);
+  EXPECT_EQ(summary["requestsPerPath"].count("/09998"), 1U);
+  EXPECT_EQ(summary["requestsPerPath"].count("/09999"), 0U) << "of equals the last names are left";
+  EXPECT_EQ(summary["otherPaths"], 3);
+  EXPECT_EQ(summary["otherStatuses"], 0);
+}
+
 // While the writers are not yet of this version.
 TEST_F(AggregatorTest, TakesColumnsThatTheSourceLacksForNull) {
   columnar::TableSchema older = source_schema();

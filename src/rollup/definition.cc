@@ -27,7 +27,7 @@ constexpr int meaning_version = 1;
 constexpr std::string_view hour_number_of_timestamp =
     "(epoch_us(\"timestamp\") + 72000000000000000) // 3600000000";
 constexpr std::string_view hour_of_number =
-    "make_timestamptz(hour * 3600000000 - 72000000000000000)";
+    "make_timestamptz(_hour_number * 3600000000 - 72000000000000000)";
 
 constexpr std::string_view progress_prefix = "millrace-rollup/";
 
@@ -124,8 +124,8 @@ bool RollupDefinition::is_progress_id(const std::string& id) {
 
 std::string RollupDefinition::sums_of(const std::string& records) const {
   return fmt::format(
-      "SELECT {} AS hour, * EXCLUDE (hour) FROM "
-      "(SELECT {} AS hour, site{}{} FROM ({}) WHERE {} GROUP BY ALL)",
+      "SELECT {} AS hour, * EXCLUDE (_hour_number) FROM "
+      "(SELECT {} AS _hour_number, site{}{} FROM ({}) WHERE {} GROUP BY ALL)",
       hour_of_number, hour_number_of_timestamp, dimension_list(), record_measures(), records,
       filter.empty() ? "true" : fmt::format("({})", filter));
 }

@@ -346,7 +346,10 @@ Result<std::map<Hour, std::int64_t>> RollupTable::rows_by_hour(const std::string
 Result<void> RollupTable::add_rows_of(const std::vector<store::ObjectSize>& files,
                                       bool is_rebuild) {
   if (files.empty()) return {};
-  MR_TRY(engine_->execute("CREATE OR REPLACE TEMP TABLE summed AS SELECT DISTINCT hour FROM sums"));
+  if (is_rebuild) {
+    MR_TRY(
+        engine_->execute("CREATE OR REPLACE TEMP TABLE summed AS SELECT DISTINCT hour FROM sums"));
+  }
   const std::string columns =
       fmt::format("hour, site{}{}", definition_->dimension_list(), definition_->measure_list());
   return for_each_group(table_.root(), files, [&](const std::vector<std::string>& paths) {
@@ -357,8 +360,8 @@ Result<void> RollupTable::add_rows_of(const std::vector<store::ObjectSize>& file
   });
 }
 
-// Makes `merged` of the sums: one row for each key, in the order of the files to be written, so
-// that each hour is one piece.
+// Makes `merged` of the sums, once all rows are in them: one row for each key, in the order of the
+// files to be written, so that each hour is one piece.
 Result<void> RollupTable::merge(bool are_keys_unique) {
   const std::string dimensions = definition_->dimension_list();
   const std::string& first_measure = definition_->measures.front().name;

@@ -35,17 +35,12 @@ using OwnedStatement = Owned<duckdb_prepared_statement, duckdb_destroy_prepare>;
 using OwnedConfig = Owned<duckdb_config, duckdb_destroy_config>;
 using OwnedChunk = Owned<duckdb_data_chunk, duckdb_destroy_data_chunk>;
 
-// DuckDB's own date_trunc() asks a calendar about each TIMESTAMPTZ. In UTC none is needed: the top
-// 20 paths per hour of 5 million records took 1.0 s, and take 0.23 s with this. Hours since 1970,
-// which are asked for most, are a division. Of an infinite time it makes NULL.
-constexpr char date_trunc_macro[] = R"(
-  CREATE MACRO date_trunc(part, t TIMESTAMPTZ) AS make_timestamptz(
-      CASE WHEN lower(part) = 'hour' AND epoch_us(t) >= 0
-           THEN epoch_us(t) - epoch_us(t) % 3600000000
-           ELSE epoch_us(system.main.date_trunc(part, make_timestamp(epoch_us(t)))) END),
-    (part, t TIMESTAMP) AS system.main.date_trunc(part, t),
-    (part, t DATE) AS system.main.date_trunc(part, t),
-    (part, t INTERVAL) AS system.main.date_trunc(part, t))";
+// The hour of a TIMESTAMPTZ in UTC by arithmetic: date_trunc('hour', t) asks a calendar about each
+// time. The top 20 paths per hour of 5 million records take 0.3 s instead of 1.1. `//` rounds
+// towards zero: times before 1970 are made positive first, by a multiple of an hour.
+constexpr char hour_of_macro[] =
+    "CREATE MACRO hour_of(t) AS make_timestamptz((epoch_us(t) + 72000000000000000) // 3600000000 * "
+    "3600000000 - 72000000000000000)";
 
 tl::unexpected<Error> failure_of(const char* message) {
   std::string_view text = message == nullptr ? "the statement failed" : message;
@@ -100,7 +95,7 @@ class DuckEngine final : public Engine {
       return fail(Errc::unavailable, "connecting to DuckDB failed");
     }
     MR_TRY(execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = true"));
-    return execute(date_trunc_macro);
+    return execute(hour_of_macro);
   }
 
   Result<void> execute(const std::string& sql) override {

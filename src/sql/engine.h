@@ -44,8 +44,9 @@ class RowSink {
   virtual bool row(const ResultRow& row) = 0;
 };
 
-// One DuckDB, in memory, in UTC. Loads no extension and reads no network. One thread at a time, but
-// for interrupt().
+// One DuckDB, in memory, in UTC. Loads no extension and reads no network. Has a function of its
+// own, hour_of(TIMESTAMPTZ): the hour in UTC, as date_trunc() says it, in a quarter of the time.
+// One thread at a time, but for interrupt().
 class Engine {
  public:
   // Errors: invalid_argument, unavailable.

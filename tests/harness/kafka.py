@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from confluent_kafka.admin import (
-    AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic)
+    AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic)
 
 from harness.ports import free_ports
 from harness.process import ROOT
@@ -43,6 +43,12 @@ class Broker:
         admin = AdminClient({"bootstrap.servers": self.address})
         topic = NewTopic(self.topic, 6, replicas)
         admin.create_topics([topic])[self.topic].result(60)
+
+    def add_partitions(self, count):
+        """So that the topic has `count` of them."""
+        admin = AdminClient({"bootstrap.servers": self.address})
+        if count > len(admin.list_topics(self.topic).topics[self.topic].partitions):
+            admin.create_partitions([NewPartitions(self.topic, count)])[self.topic].result(60)
 
     @property
     def address(self):
