@@ -9,10 +9,10 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <latch>
 #include <string>
 #include <vector>
 
+#include "append_groups.h"
 #include "base/assert.h"
 #include "base/random_id.h"
 #include "journal/embedded_journal.h"
@@ -21,10 +21,6 @@ namespace millrace::journal {
 namespace {
 
 // What 32 connections send at once: a record each, or fewer batches of 1,000.
-struct Group {
-  std::size_t entries;
-  std::size_t entry_bytes;
-};
 constexpr Group single_records{32, 200};
 constexpr Group batches_of_1000{8, 200'000};
 
@@ -46,12 +42,6 @@ class Folder {
  private:
   std::string path_;
 };
-
-void report(benchmark::State& state, const Group& group) {
-  const auto entries = state.iterations() * static_cast<std::int64_t>(group.entries);
-  state.SetItemsProcessed(entries);
-  state.SetBytesProcessed(entries * static_cast<std::int64_t>(group.entry_bytes));
-}
 
 int new_file(const Folder& folder) {
   const std::string path = folder.path() + "/" + random_uuid();
@@ -85,24 +75,7 @@ void append(benchmark::State& state, Group group) {
   MetricsRegistry metrics;
   const auto journal = *EmbeddedJournal::open({.directory = folder.path()}, metrics);
   const std::string value(group.entry_bytes, 'x');
-  std::size_t failures = 0;
-  for (auto round : state) {
-    std::latch durable(static_cast<std::ptrdiff_t>(group.entries));
-    // The values are made before, as a decoder has made them: moved, not copied.
-    state.PauseTiming();
-    std::vector<Entry> entries(group.entries, Entry{.value = value});
-    state.ResumeTiming();
-    for (Entry& entry : entries) {
-      const auto taken = journal->appender().append(std::move(entry), [&](Result<Offset> offset) {
-        if (!offset) ++failures;
-        durable.count_down();
-      });
-      MR_ASSERT(taken);
-    }
-    durable.wait();
-  }
-  MR_ASSERT(failures == 0);
-  report(state, group);
+  append_groups(state, journal->appender(), group, value);
 }
 
 // By number, so that a run writes the same bytes each time: 0.6 GB at the most.

@@ -9,22 +9,18 @@
 
 #include <chrono>
 #include <cstdlib>
-#include <latch>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "append_groups.h"
 #include "base/assert.h"
 #include "journal/kafka_journal.h"
 
 namespace millrace::journal {
 namespace {
 
-struct Group {
-  std::size_t entries;
-  std::size_t entry_bytes;
-};
 constexpr Group single_records{1'000, 200};
 constexpr Group batches_of_1000{16, 200'000};
 
@@ -52,12 +48,6 @@ std::string value_of(std::size_t size_bytes) {
   return value;
 }
 
-void report(benchmark::State& state, const Group& group) {
-  const auto entries = state.iterations() * static_cast<std::int64_t>(group.entries);
-  state.SetItemsProcessed(entries);
-  state.SetBytesProcessed(entries * static_cast<std::int64_t>(group.entry_bytes));
-}
-
 void append(benchmark::State& state, Group group) {
   MetricsRegistry metrics;
   const auto journal = *open_kafka_journal(options(), KafkaEnds::append, metrics);
@@ -66,24 +56,7 @@ void append(benchmark::State& state, Group group) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   const std::string value = value_of(group.entry_bytes);
-  std::size_t failures = 0;
-  for (auto round : state) {
-    std::latch durable(static_cast<std::ptrdiff_t>(group.entries));
-    // The values are made before, as a decoder has made them: moved, not copied.
-    state.PauseTiming();
-    std::vector<Entry> entries(group.entries, Entry{.value = value});
-    state.ResumeTiming();
-    for (Entry& entry : entries) {
-      const auto taken = journal->appender().append(std::move(entry), [&](Result<Offset> offset) {
-        if (!offset) ++failures;
-        durable.count_down();
-      });
-      MR_ASSERT(taken);
-    }
-    durable.wait();
-  }
-  MR_ASSERT(failures == 0);
-  report(state, group);
+  append_groups(state, journal->appender(), group, value);
 }
 
 struct Deliveries {

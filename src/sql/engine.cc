@@ -82,6 +82,9 @@ class DuckEngine final : public Engine {
                         set("autoload_known_extensions", "false") &&
                         set("memory_limit", fmt::format("{}B", options.memory_bytes_max)) &&
                         set("threads", std::to_string(options.threads)) &&
+                        // Files are read once, and the kernel has them too: under load, what DuckDB
+                        // kept of them grew up to the limit.
+                        set("enable_external_file_cache", "false") &&
                         // Its own default would be a folder in the working directory.
                         set("temp_directory", options.temporary_directory);
     if (!is_set) return fail(Errc::invalid_argument, "DuckDB does not take its configuration");
