@@ -239,6 +239,15 @@ std::optional<Response> refusal_of_header(Shared& shared, const Request& request
   return not_decompressed(shared, decompress("", encoding, {}).error());
 }
 
+// Waits for the first byte of a request, without a buffer for it.
+asio::awaitable<error_code> wait_for_request(ConnectionPtr connection) {
+  connection->can_do_without_buffer = true;
+  const auto [error] =
+      co_await connection->stream.socket().async_wait(tcp::socket::wait_read, as_result);
+  connection->can_do_without_buffer = false;
+  co_return error;
+}
+
 asio::awaitable<error_code> read_request(ConnectionPtr connection, Parser* parser,
                                          Exchange* exchange) {
   Shared& shared = *connection->shared;
@@ -246,11 +255,7 @@ asio::awaitable<error_code> read_request(ConnectionPtr connection, Parser* parse
     connection->expire_after(shared.options.idle_timeout);
     // What a TLS stream has read ahead would not wake it.
     if (connection->stream.tls() == nullptr) {
-      connection->can_do_without_buffer = true;
-      const auto [error] =
-          co_await connection->stream.socket().async_wait(tcp::socket::wait_read, as_result);
-      connection->can_do_without_buffer = false;
-      if (error) co_return error;
+      if (const error_code error = co_await wait_for_request(connection)) co_return error;
     }
     const auto [error, size] = co_await connection->stream.async_read_some(
         connection->buffer.prepare(first_read_bytes), as_result);
