@@ -141,7 +141,8 @@ TEST_F(EmbeddedJournalTest, HasRoomAgainOnceTheTablesHaveAnOverlongSegment) {
 // Large values are written by themselves, between groups of small ones.
 TEST_F(EmbeddedJournalTest, KeepsLargeAndSmallEntriesOfOneGroupInOrder) {
   Values values;
-  for (const std::size_t size : {1, 20'000, 16'383, 16'384, 0, 300'000, 2, 100'000}) {
+  for (const std::size_t size :
+       {1UL, 20'000UL, 16'383UL, 16'384UL, 0UL, 300'000UL, 2UL, 100'000UL}) {
     values.emplace_back(size, static_cast<char>('a' + values.size()));
   }
   {
