@@ -46,7 +46,8 @@ void append_response(std::string& out, const Response& response, const Headers& 
   for (const auto& [name, value] : more) append_header(out, name, value);
   if (!form.keeps_alive) append_header(out, "Connection", "close");
   if (form.keeps_alive && form.is_version_1_0) append_header(out, "Connection", "keep-alive");
-  if (response.status != 204) {
+  // A 304 would have to say the length that the body has (RFC 9110, section 8.6).
+  if (response.status != 204 && response.status != 304) {
     append_header(out, "Content-Length", fmt::format_int(response.body.size()).c_str());
   }
   out += "\r\n";

@@ -4,6 +4,7 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <utility>
 
@@ -38,6 +39,25 @@ std::optional<std::size_t> ApiKeys::find(std::string_view key) const {
     if (CRYPTO_memcmp(digest.data(), digests_[i].data(), digest.size()) == 0) found = i;
   }
   return found;
+}
+
+std::optional<std::string_view> key_in(const http::Request& request) {
+  if (const auto key = request.header("x-api-key")) return key;
+  const auto authorization = request.header("authorization");
+  constexpr std::string_view scheme = "bearer ";
+  if (!authorization || authorization->size() < scheme.size()) return std::nullopt;
+  std::string given(authorization->substr(0, scheme.size()));
+  std::transform(given.begin(), given.end(), given.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (given != scheme) return std::nullopt;
+  return authorization->substr(scheme.size());
+}
+
+bool is_of_strange_page(const http::Request& request) {
+  const auto origin = request.header("origin");
+  if (!origin) return false;
+  const auto host = origin->find("://");
+  return host == std::string_view::npos || origin->substr(host + 3) != request.header("host");
 }
 
 }  // namespace millrace::ingest

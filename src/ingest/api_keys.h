@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "http/server.h"
 
 namespace millrace::ingest {
 
@@ -41,5 +42,12 @@ class ApiKeys {
   std::vector<ApiKey> keys_;
   std::vector<Digest> digests_;
 };
+
+// The key that a request carries: "Authorization: Bearer KEY" or "X-API-Key: KEY".
+std::optional<std::string_view> key_in(const http::Request& request);
+
+// Whether a browser sent it for a page of another host. Browsers let any page that its user looks
+// at ask any address, loopback too.
+bool is_of_strange_page(const http::Request& request);
 
 }  // namespace millrace::ingest

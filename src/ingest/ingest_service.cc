@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <utility>
 
 #include "base/log.h"
@@ -27,18 +26,6 @@ constexpr std::string_view welcome =
     "  GET  /healthz       200 while the process lives\n"
     "  GET  /readyz        200 while it takes batches\n";
 
-std::optional<std::string_view> key_in(const http::Request& request) {
-  if (const auto key = request.header("x-api-key")) return key;
-  const auto authorization = request.header("authorization");
-  constexpr std::string_view scheme = "bearer ";
-  if (!authorization || authorization->size() < scheme.size()) return std::nullopt;
-  std::string given(authorization->substr(0, scheme.size()));
-  std::transform(given.begin(), given.end(), given.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  if (given != scheme) return std::nullopt;
-  return authorization->substr(scheme.size());
-}
-
 // nullopt: the parameter is neither.
 std::optional<bool> truth_of(std::optional<std::string_view> parameter) {
   if (!parameter || *parameter == "0" || *parameter == "false") return false;
@@ -49,14 +36,6 @@ std::optional<bool> truth_of(std::optional<std::string_view> parameter) {
 bool is_idempotency_key(std::string_view text) {
   return !text.empty() && text.size() <= idempotency_key_size_max &&
          std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 127; });
-}
-
-http::Response no_key_reply() {
-  http::Response response = error_reply(
-      401,
-      "no valid API key (want the header \"Authorization: Bearer KEY\" or \"X-API-Key: KEY\")");
-  response.headers.emplace_back("WWW-Authenticate", "Bearer");
-  return response;
 }
 
 }  // namespace
@@ -133,7 +112,7 @@ http::Response IngestService::other_reply(const http::Request& request) const {
 std::optional<http::Response> IngestService::refusal(const http::Request& request) {
   const auto sender = authenticate(request);
   if (!sender) return no_key_reply();
-  if (!sender->key_name && is_of_strange_page(request)) {
+  if (!sender->key_name && !may_page_send(request)) {
     return error_reply(403, fmt::format("a page of {} may not send here without an API key (see "
                                         "http.cors_origins)",
                                         *request.header("origin")));
@@ -154,15 +133,10 @@ std::optional<http::Response> IngestService::refusal(const http::Request& reques
   return take_tokens(*sender, 0);
 }
 
-// Browsers let any page that its user looks at post to any address, loopback too.
-bool IngestService::is_of_strange_page(const http::Request& request) const {
+bool IngestService::may_page_send(const http::Request& request) const {
+  if (!is_of_strange_page(request)) return true;
   const auto origin = request.header("origin");
-  if (!origin) return false;
-  const auto host = origin->find("://");
-  if (host != std::string_view::npos && origin->substr(host + 3) == request.header("host")) {
-    return false;
-  }
-  return std::none_of(
+  return std::any_of(
       options_.cors_origins.begin(), options_.cors_origins.end(),
       [&](const std::string& allowed) { return allowed == "*" || allowed == *origin; });
 }

@@ -64,7 +64,7 @@ class IngestService final : public http::Handler {
   std::optional<Sender> authenticate(const http::Request& request) const;
   // What the journal refused, now or later.
   http::Response not_taken(const Error& error) const;
-  bool is_of_strange_page(const http::Request& request) const;
+  bool may_page_send(const http::Request& request) const;
   std::optional<http::Response> refusal(const http::Request& request);
   std::optional<http::Response> take_tokens(const Sender& sender, std::size_t records);
   http::Response other_reply(const http::Request& request) const;

@@ -76,6 +76,14 @@ http::Response batch_reply(int status, std::string_view batch_id, const record::
   return response;
 }
 
+http::Response no_key_reply() {
+  http::Response response = error_reply(
+      401,
+      "no valid API key (want the header \"Authorization: Bearer KEY\" or \"X-API-Key: KEY\")");
+  response.headers.emplace_back("WWW-Authenticate", "Bearer");
+  return response;
+}
+
 http::Response text_reply(int status, std::string_view body, std::string content_type) {
   return {.status = status,
           .content_type = std::move(content_type),

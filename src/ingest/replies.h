@@ -27,6 +27,9 @@ http::Response retry_reply(int status, std::string_view message, int retry_after
 http::Response batch_reply(int status, std::string_view batch_id, const record::Batch& batch,
                            std::size_t errors_max);
 
+// 401: what a request without a valid key gets.
+http::Response no_key_reply();
+
 http::Response text_reply(int status, std::string_view body,
                           std::string content_type = "text/plain");
 

@@ -112,21 +112,21 @@ bool may_name(std::string_view statement, std::string_view table) {
   return holds(table) || holds("u&");
 }
 
-// The table's live files that the filter wants, on this machine.
+// The table's files, on this machine.
 Result<std::unique_ptr<store::LocalFiles>> bring_here(store::ObjectStore& lake,
-                                                      const delta::DeltaTable& table,
+                                                      const TableVersion& table,
                                                       const std::vector<DataFile>& files) {
   std::vector<store::ObjectSize> objects;
   for (const DataFile& data : files) {
     objects.push_back(
-        {table.root() + '/' + data.file->path, static_cast<std::uint64_t>(data.file->size_bytes)});
+        {table.root + '/' + data.file->path, static_cast<std::uint64_t>(data.file->size_bytes)});
   }
   auto local = lake.local_files(objects);
   if (local || local.error().code != Errc::not_found) return local;
   return fail(Errc::not_found,
               fmt::format("the table {} has lost a file since version {} was read (if a vacuum ran "
                           "just now, try again): {}",
-                          table.root(), table.snapshot().version.value(), local.error().message));
+                          table.root, table.version.value(), local.error().message));
 }
 
 Result<std::string> table_select(store::ObjectStore& lake, const Clock& clock,
@@ -134,30 +134,45 @@ Result<std::string> table_select(store::ObjectStore& lake, const Clock& clock,
                                  Views& views) {
   MR_TRY_ASSIGN(const auto table, delta::DeltaTable::open(lake, clock, root));
   const delta::Snapshot& snapshot = table.snapshot();
-  const columnar::TableSchema& schema = snapshot.schema;
-  std::vector<DataFile> files;
+  std::vector<const delta::AddFile*> files;
   for (const auto& [path, file] : snapshot.files) {
-    if (has_rows && (filter.is_empty() || may_hold(file, schema, filter)))
-      files.push_back({"", &file});
+    if (has_rows && (filter.is_empty() || may_hold(file, snapshot.schema, filter))) {
+      files.push_back(&file);
+    }
   }
-  // The columns and types of the log, with no rows: a table without files has them too, and a
-  // column that no file has yet is null.
-  std::string none = select_none(schema.columns);
-  if (files.empty()) return none;
-  MR_TRY_ASSIGN(auto local, bring_here(lake, table, files));
-  for (DataFile& data : files)
-    data.local_path = local->path_of(table.root() + '/' + data.file->path);
-  views.files.push_back(std::move(local));
-  const bool is_by_path = std::all_of(files.begin(), files.end(), [&](const DataFile& data) {
-    return has_values_in_path(schema, data);
-  });
-  return fmt::format("SELECT {} FROM ({}\nUNION ALL BY NAME {}) WHERE {}",
-                     column_list(schema.columns), none,
-                     is_by_path ? select_by_path(schema, files) : select_by_log(schema, files),
-                     sql_condition(schema, filter));
+  MR_TRY_ASSIGN(RecordSelect select,
+                select_records(lake, {root, snapshot.version, snapshot.schema}, files, filter));
+  if (select.files) views.files.push_back(std::move(select.files));
+  return std::move(select.sql);
 }
 
 }  // namespace
+
+Result<RecordSelect> select_records(store::ObjectStore& lake, const TableVersion& table,
+                                    const std::vector<const delta::AddFile*>& files,
+                                    const RecordFilter& filter) {
+  // The columns and types of the log, with no rows: a table without files has them too, and a
+  // column that no file has yet is null.
+  const columnar::TableSchema& schema = table.schema;
+  std::string none = select_none(schema.columns);
+  if (files.empty()) return RecordSelect{.sql = std::move(none), .files = nullptr};
+  std::vector<DataFile> data_files;
+  data_files.reserve(files.size());
+  for (const delta::AddFile* file : files) data_files.push_back({"", file});
+  MR_TRY_ASSIGN(auto local, bring_here(lake, table, data_files));
+  for (DataFile& data : data_files) {
+    data.local_path = local->path_of(table.root + '/' + data.file->path);
+  }
+  const bool is_by_path =
+      std::all_of(data_files.begin(), data_files.end(),
+                  [&](const DataFile& data) { return has_values_in_path(schema, data); });
+  return RecordSelect{
+      .sql = fmt::format(
+          "SELECT {} FROM ({}\nUNION ALL BY NAME {}) WHERE {}", column_list(schema.columns), none,
+          is_by_path ? select_by_path(schema, data_files) : select_by_log(schema, data_files),
+          sql_condition(schema, filter)),
+      .files = std::move(local)};
+}
 
 Result<Views> create_views(sql::Engine& engine, store::ObjectStore& lake, const Clock& clock,
                            std::string_view statement, const RecordFilter& filter) {

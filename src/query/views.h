@@ -7,11 +7,32 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "columnar/table_schema.h"
+#include "delta/delta_table.h"
 #include "query/record_filter.h"
 #include "sql/engine.h"
 #include "store/object_store.h"
 
 namespace millrace::query {
+
+// A table as of one version.
+struct TableVersion {
+  std::string root;
+  delta::Version version;
+  columnar::TableSchema schema;
+};
+
+// The records of some files of a table, as a SELECT with all of its columns.
+struct RecordSelect {
+  std::string sql;
+  // What it reads, on this machine; null: nothing. Must live until the statement is done.
+  std::unique_ptr<store::LocalFiles> files;
+};
+
+// Errors: those of ObjectStore::local_files().
+Result<RecordSelect> select_records(store::ObjectStore& lake, const TableVersion& table,
+                                    const std::vector<const delta::AddFile*>& files,
+                                    const RecordFilter& filter);
 
 // A table of the lake that is no view, and why.
 struct UnreadableTable {
