@@ -13,7 +13,9 @@ CHECKS = [checks.not_a_server_error, checks.status_code_conformance,
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    server = Millrace(tmp_path_factory.mktemp("api")).start()
+    server = Millrace(tmp_path_factory.mktemp("api"), {"writer.flush_idle": "50ms"}).start()
+    server.post([{"timestamp": "2026-01-02T03:04:05Z", "path": "/a", "status": 500, "user_agent": "Googlebot/2.1"},
+                 {"path": "/rejected"}])
     yield server
     try:
         server.stop()

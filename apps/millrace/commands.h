@@ -25,6 +25,10 @@ void add_version_command(CLI::App& program, int& exit_code);
 // Where the tables are: --config, --data and --lake.
 void add_lake_options(CLI::App& command, ConfigArguments& arguments);
 
+// `millrace query --serve`: the analytics API and the web page, in a process of their own. Returns
+// the exit code.
+int serve_queries(const ConfigArguments& arguments);
+
 inline constexpr int exit_failed = 1;
 inline constexpr int exit_usage = 2;
 

@@ -236,6 +236,33 @@ void add_rollup_keys(ConfigKeys& keys, AppConfig& config) {
       });
 }
 
+void add_query_keys(ConfigKeys& keys, AppConfig& config) {
+  keys.add_bool("query.enabled", config.query_enabled,
+                "`serve` has the analytics API and the web page beside the ingestion API.");
+  keys.add_list<analytics::ReadKey>(
+      "query.keys", config.query.keys,
+      "Who may read (`millrace key create`). None: everybody, unless there are api_keys: then "
+      "nobody.",
+      [](ConfigKeys& element, analytics::ReadKey& key) {
+        element.add_text("name", key.name, "Tells the keys apart.");
+        element.require("name");
+        element.add_secret("sha256", key.sha256, "SHA-256 of the key, in hexadecimal.",
+                           ingest::check_sha256);
+        element.require("sha256");
+        element.add_text_list("sites", key.sites, "What may be read with it; none: all sites.",
+                              check_not_empty);
+      });
+  auto& pool = config.query.pool;
+  keys.add_integer("query.concurrency", pool.threads, {1, 64}, "Questions answered at once.");
+  keys.add_integer("query.waiting_max", pool.waiting_max, {1, 100'000},
+                   "Further questions that wait; 503 beyond.");
+  keys.add_duration("query.timeout", pool.timeout, {1ms, 1h},
+                    "How long an answer may take; 503 beyond.");
+  keys.add_size("query.memory_max", pool.engine.memory_bytes_max, {64 * mib, 1024 * gib},
+                "Memory of each question that is being answered; what needs more goes to disk.");
+  keys.add_integer("query.threads", pool.engine.threads, {1, 256}, "Threads of each.");
+}
+
 void add_storage_keys(ConfigKeys& keys, AppConfig& config) {
   keys.add_choice("journal.kind", config.journal_kind,
                   {{"embedded", JournalKind::embedded}, {"kafka", JournalKind::kafka}},
@@ -309,6 +336,7 @@ void add_keys(ConfigKeys& keys, AppConfig& config) {
   add_http_keys(keys, config);
   add_ingest_keys(keys, config);
   add_storage_keys(keys, config);
+  add_query_keys(keys, config);
   keys.add_duration("shutdown.grace", config.shutdown_grace, {0ms, 1h},
                     "How long requests under way may take once a stop was asked for.");
   keys.add_choice("log.level", config.log_level,

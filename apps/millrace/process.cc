@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "commands.h"
 #include "file_limit.h"
+#include "front_door.h"
 #include "ingest/admin_service.h"
 #include "ingest/ingest_service.h"
 #include "journal/kafka_journal.h"
@@ -41,14 +42,23 @@ class Process::Impl {
     MR_TRY(open_journal());
     if (roles_.writes || roles_.aggregates || roles_.maintains) {
       MR_TRY_ASSIGN(lake_, open_store(config_.lake_location()));
+    } else if (roles_.queries) {
+      MR_TRY_ASSIGN(lake_,
+                    store::open_store(config_.lake_location(), store::Access::read_only, metrics_));
     }
     if (roles_.writes) MR_TRY(start_writer());
     if (roles_.aggregates) MR_TRY(start_aggregator());
     if (roles_.maintains) MR_TRY(start_maintainer());
+    if (roles_.queries) MR_TRY(start_analytics());
     if (roles_.ingests) {
       ingest_ = std::make_unique<ingest::IngestService>(config_.ingest, journal_->appender(),
                                                         clock_, metrics_, readiness_);
-      MR_TRY_ASSIGN(server_, http::Server::start(config_.http, *ingest_, metrics_));
+    }
+    if (ingest_ && analytics_service_) {
+      front_door_ = std::make_unique<FrontDoor>(*ingest_, *analytics_service_);
+    }
+    if (http::Handler* handler = api_handler()) {
+      MR_TRY_ASSIGN(server_, http::Server::start(config_.http, *handler, metrics_));
     }
     return start_admin();
   }
@@ -70,6 +80,9 @@ class Process::Impl {
   Result<void> reload(const AppConfig& config) {
     set_up_logging(config.log_format, config.log_level);
     if (ingest_) ingest_->set_keys(config.ingest.api_keys);
+    if (analytics_service_) {
+      analytics_service_->set_keys(config.query.keys, config.query.is_closed);
+    }
     return server_ ? server_->reload_tls() : Result<void>();
   }
 
@@ -80,6 +93,8 @@ class Process::Impl {
     if (lake_) lake_->hurry();
     if (analytics_) analytics_->hurry();
     if (server_) server_->stop(config_.shutdown_grace);
+    if (gauges_thread_) gauges_thread_->stop();
+    if (analytics_service_) analytics_service_->stop();
     // No entry comes any more once the journal is closed; the writer reads what is in it.
     if (journal_) journal_->close();
     if (maintainer_thread_) maintainer_thread_->stop();
@@ -155,6 +170,33 @@ class Process::Impl {
                                                             clock_, metrics_, tell);
     maintainer_thread_.emplace("maintenance", [this] { return maintain(); });
     return {};
+  }
+
+  Result<void> start_analytics() {
+    MR_TRY_ASSIGN(ScratchFolder folder, ScratchFolder::create(config_.scratch_directory()));
+    query_scratch_ = std::make_unique<ScratchFolder>(std::move(folder));
+    analytics::AnalyticsOptions options = config_.query;
+    options.pool.engine.temporary_directory = query_scratch_->path() + "/sql";
+    analytics_service_ = std::make_unique<analytics::AnalyticsService>(
+        std::move(options), *lake_, clock_, metrics_, readiness_);
+    gauges_thread_.emplace("gauges", [this] { return refresh_gauges(); });
+    return {};
+  }
+
+  Result<std::chrono::milliseconds> refresh_gauges() {
+    const auto done = analytics_service_->refresh_gauges();
+    const std::string failure = done ? "" : done.error().message;
+    if (failure != std::exchange(gauges_failure_, failure) && !done) {
+      log(LogLevel::warn, "query: the tables cannot be read; trying again", {{"reason", failure}});
+    }
+    return 15s;
+  }
+
+  // What answers at the port of the API; null: nobody listens there.
+  http::Handler* api_handler() {
+    if (front_door_) return front_door_.get();
+    if (ingest_) return ingest_.get();
+    return analytics_service_.get();
   }
 
   Result<void> open_engine(std::unique_ptr<ScratchFolder>& scratch,
@@ -284,6 +326,10 @@ class Process::Impl {
   std::unique_ptr<maintenance::Maintainer> maintainer_;
   std::string maintenance_failure_;  // Likewise.
   std::unique_ptr<ingest::IngestService> ingest_;
+  std::unique_ptr<ScratchFolder> query_scratch_;
+  std::unique_ptr<analytics::AnalyticsService> analytics_service_;
+  std::string gauges_failure_;  // Of the last time; for its thread.
+  std::unique_ptr<FrontDoor> front_door_;
   std::unique_ptr<ingest::AdminService> admin_;
   std::string admin_address_;
   std::unique_ptr<http::Server> server_;
@@ -291,6 +337,7 @@ class Process::Impl {
   std::optional<WorkerThread> writer_thread_;
   std::optional<WorkerThread> aggregator_thread_;
   std::optional<WorkerThread> maintainer_thread_;
+  std::optional<WorkerThread> gauges_thread_;
 };
 
 Process::Process(AppConfig config, Roles roles)
@@ -318,8 +365,10 @@ Result<void> start(Process& process) {
 std::vector<std::string> secrets_of_others(Roles roles) {
   std::vector<std::string> paths;
   if (!roles.ingests) paths.emplace_back("api_keys");
+  if (!roles.queries) paths.emplace_back("query.keys");
   if (!roles.ingests && !roles.writes) paths.emplace_back("journal.kafka");
-  if (!roles.writes && !roles.aggregates && !roles.maintains) paths.emplace_back("s3");
+  const bool has_tables = roles.writes || roles.aggregates || roles.maintains || roles.queries;
+  if (!has_tables) paths.emplace_back("s3");
   return paths;
 }
 
@@ -349,6 +398,7 @@ void keep_freed_memory() {
 int run_process(ConfigArguments arguments, Roles roles,
                 std::string (*welcome)(const Process& process, const AppConfig& config)) {
   arguments.secrets_of_others = secrets_of_others(roles);
+  arguments.reads_only = roles.queries && !roles.ingests;
   AppConfig config;
   if (const auto loaded = load_config(arguments, config); !loaded) {
     return complain(loaded.error().message, exit_usage);
@@ -361,6 +411,7 @@ int run_process(ConfigArguments arguments, Roles roles,
   }
   roles.aggregates = roles.aggregates && config.aggregate_enabled;
   roles.maintains = roles.maintains && config.maintenance_enabled;
+  roles.queries = roles.queries && (config.query_enabled || arguments.reads_only);
   set_up_logging(config.log_format, config.log_level);
   keep_freed_memory();
   config.http.connections_max = raise_file_limit(config.http.connections_max);

@@ -16,6 +16,7 @@ struct Roles {
   bool writes = false;
   bool aggregates = false;
   bool maintains = false;
+  bool queries = false;
 };
 
 // A process of the pipeline: its parts are made in the order of the data's way, and stopped in the

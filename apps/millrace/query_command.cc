@@ -72,6 +72,7 @@ struct QueryArguments {
   std::string site{};
   std::string format = "table";
   std::string sql;
+  bool serves = false;
   std::string memory = "1GiB";
   std::string timeout{};
   int threads = 2;
@@ -141,6 +142,8 @@ Result<query::RecordFilter> filter_of(const QueryArguments& arguments) {
 }
 
 int query(const QueryArguments& arguments) {
+  if (arguments.serves) return serve_queries(arguments.where);
+  if (arguments.sql.empty()) return complain("query: want SQL, or --serve", exit_usage);
   const auto format = query::parse_result_format(arguments.format);
   if (!format) return complain("--format: " + format.error().message, exit_usage);
   const auto memory = parse_size(arguments.memory);
@@ -174,12 +177,23 @@ int query(const QueryArguments& arguments) {
 void add_query_command(CLI::App& program, int& exit_code) {
   auto arguments = std::make_shared<QueryArguments>();
   auto* command = program.add_subcommand("query", "Run SQL over the tables of a data folder");
-  command->add_option("SQL", arguments->sql, "One statement of DuckDB's SQL")->required();
+  auto* sql = command->add_option("SQL", arguments->sql, "One statement of DuckDB's SQL");
   add_lake_options(*command, arguments->where);
   command->add_option("--from", arguments->from,
                       "Records of this time or later only: only files that may have some are read");
   command->add_option("--to", arguments->to, "Records before this time only");
   command->add_option("--site", arguments->site, "Records of this site only");
+  auto* serve = command->add_flag("--serve", arguments->serves,
+                                  "Serve the analytics API and the web page until it is stopped");
+  serve->excludes(sql);
+  command
+      ->add_option("--listen", arguments->where.listen,
+                   "HOST:PORT of that (default: 127.0.0.1:8080)")
+      ->needs(serve);
+  command
+      ->add_option("--admin", arguments->where.admin_listen,
+                   "HOST:PORT of its /metrics (default: 127.0.0.1:8081)")
+      ->needs(serve);
   command->add_option("--format", arguments->format, "table, csv, json or ndjson")
       ->capture_default_str();
   command->add_option("--memory", arguments->memory, "Memory limit; what needs more goes to disk")

@@ -37,7 +37,10 @@ std::string curl_line(const Process& process) {
 }
 
 std::string serve_welcome(const Process& process, const AppConfig& config) {
+  const std::string page =
+      config.query_enabled ? fmt::format("Look at it in a browser: {}/\n", process.api_url()) : "";
   return first_lines(process, config, "listens") + data_line(config) + "\n" + curl_line(process) +
+         page +
          fmt::format(
              "Query it a few seconds later:\n"
              "  millrace query --data {} \"SELECT path, count(*) AS n FROM access_logs GROUP BY "
@@ -47,6 +50,12 @@ std::string serve_welcome(const Process& process, const AppConfig& config) {
 
 std::string ingest_welcome(const Process& process, const AppConfig& config) {
   return first_lines(process, config, "takes batches") + "\n" + curl_line(process);
+}
+
+std::string query_welcome(const Process& process, const AppConfig& config) {
+  return first_lines(process, config, "answers questions") +
+         fmt::format("Tables:  {}\nLook at them in a browser: {}/\n", config.lake_location().url,
+                     process.api_url());
 }
 
 std::string write_welcome(const Process& process, const AppConfig& config) {
@@ -72,6 +81,10 @@ void add_listen_option(CLI::App& command, ConfigArguments& arguments) {
 
 }  // namespace
 
+int serve_queries(const ConfigArguments& arguments) {
+  return run_process(arguments, {.queries = true}, query_welcome);
+}
+
 void add_serve_command(CLI::App& program, int& exit_code) {
   auto* command =
       program.add_subcommand("serve", "Run all of Millrace in one process and one folder");
@@ -83,7 +96,8 @@ void add_serve_command(CLI::App& program, int& exit_code) {
       "acknowledged is written to the table before it exits 0.");
   command->callback([arguments, &exit_code] {
     exit_code = run_process(
-        *arguments, {.ingests = true, .writes = true, .aggregates = true, .maintains = true},
+        *arguments,
+        {.ingests = true, .writes = true, .aggregates = true, .maintains = true, .queries = true},
         serve_welcome);
   });
 }

@@ -47,7 +47,7 @@ def query(data_dir, sql):
 
 class Millrace:
     """`millrace serve` over one data folder; may be started, killed and started again. With another
-    `role` it is one of the three workloads: "ingest", "write" or "aggregate".
+    `role` it is one of the workloads: "ingest", "write", "aggregate" or "query".
 
     `settings` are configuration keys by their dotted paths. What the process writes is kept in
     `log_path` (standard error) and `output` (standard output), over all its lives.
@@ -122,7 +122,9 @@ class Millrace:
 
     def _arguments(self):
         arguments = ["--config", str(self.config_path), "--admin", "127.0.0.1:0"]
-        if self.role in ("serve", "ingest"):
+        if self.role == "query":
+            arguments.append("--serve")
+        if self.role in ("serve", "ingest", "query"):
             arguments += ["--listen", "127.0.0.1:0"]
         if self.role != "ingest":
             arguments += ["--data", str(self.data_dir)]

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "base/result.h"
+#include "sql/engine.h"
+
+namespace millrace::analytics {
+
+struct QueryPoolOptions {
+  int threads = 2;               // Questions answered at once; each has an engine of its own.
+  std::size_t waiting_max = 64;  // Further ones that wait.
+  std::chrono::milliseconds timeout{10'000};
+  sql::EngineOptions engine{};
+};
+
+// Threads that answer questions, each with an SQL engine that is kept open. Thread-safe.
+class QueryPool {
+ public:
+  // Runs on a thread of the pool. Where the engine cannot be opened, the job gets to know why.
+  using Job = std::function<void(Result<sql::Engine*>)>;
+
+  explicit QueryPool(QueryPoolOptions options);
+  ~QueryPool() { stop(); }
+
+  // False: too many wait. The engine of a job that takes longer than the timeout is interrupted.
+  bool submit(Job job);
+
+  std::size_t waiting() const;
+
+  // Drops what waits, interrupts what runs, and joins. Repeating is safe.
+  void stop();
+
+ private:
+  struct Worker {
+    std::unique_ptr<sql::Engine> engine;
+    std::optional<std::chrono::steady_clock::time_point> deadline;  // Of the job that runs.
+    std::thread thread;
+  };
+
+  void run(Worker& worker);
+  void watch();
+  void work(Worker& worker, const Job& job);
+
+  const QueryPoolOptions options_;
+
+  mutable std::mutex mutex_;  // Guards all below, but for a worker's use of its engine.
+  std::condition_variable work_changed_;
+  std::condition_variable deadlines_changed_;
+  std::deque<Job> jobs_;
+  bool is_stopped_ = false;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::thread watcher_;
+};
+
+}  // namespace millrace::analytics
