@@ -42,6 +42,7 @@ struct AppConfig {
   bool aggregate_enabled = true;
   std::vector<rollup::RollupDefinition> rollups;  // The user's; named as their tables are.
   bool maintenance_enabled = true;
+  bool query_enabled = true;
   std::chrono::milliseconds maintenance_interval{10 * 60'000};
   maintenance::MaintenanceOptions maintenance;
   http::ServerOptions http;
@@ -53,7 +54,6 @@ struct AppConfig {
   std::chrono::milliseconds flush_idle{1'000};
   std::string crawler_list_file;  // Empty: the built-in crawlers alone.
   sql::EngineOptions sql;
-  bool query_enabled = true;
   analytics::AnalyticsOptions query;
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::text;

@@ -4,7 +4,7 @@ import signal
 import time
 from collections import Counter
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from harness.delta_log import DeltaLog
 from harness.load import LoadClient, assert_each_once, assert_rejects_are_kept
@@ -179,13 +179,17 @@ class Chaos:
         assert len(client.acknowledged) > 100
 
     def _end_offsets(self):
-        """Of each partition that has entries."""
+        """Of each partition that has entries. None: a broker that has just come back does not know them yet."""
         consumer = Consumer({"bootstrap.servers": self.broker.address, "group.id": "chaos-check"})
         try:
             metadata = consumer.list_topics(self.broker.topic, timeout=30)
             ends = {partition: consumer.get_watermark_offsets(
                         TopicPartition(self.broker.topic, partition), timeout=30)[1]
                     for partition in metadata.topics[self.broker.topic].partitions}
+        except KafkaException as error:
+            if error.args[0].code() not in (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE):
+                raise
+            return None
         finally:
             consumer.close()
         return {partition: end for partition, end in ends.items() if end > 0}
