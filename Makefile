@@ -26,7 +26,7 @@ infra-down: ## Stop it (CLEAN=1 removes its data too)
 image: ## Build the container image millrace:dev
 	@tools/image.sh millrace
 
-stack-up: ## Start Kafka, the three workloads and Prometheus in containers (without Docker: as processes)
+stack-up: ## Start Kafka, the workloads, the web page and Prometheus in containers (without Docker: as processes)
 	@tools/stack.sh up
 
 stack-up-minio: ## The same, with the tables on an S3 server

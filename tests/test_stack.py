@@ -69,7 +69,7 @@ def test_up_smoke_kills_down(store, image, engine, tmp_path):
         stack.make(up)
         assert stack.container("write") == before
         with LoadClient(lambda: stack.url, pause_seconds=0.01, resend_seed=1) as client:
-            for service in ("ingest", "write", "aggregate"):
+            for service in ("ingest", "write", "aggregate", "query"):
                 stack.kill(service)
         print(f"{len(set(client.acknowledged))} records were acknowledged, {client.resent} batches sent again")
         assert client.acknowledged
@@ -78,7 +78,7 @@ def test_up_smoke_kills_down(store, image, engine, tmp_path):
         assert_each_once([row for row in rows if row["path"].startswith("/batch/")], client)
         the_rollups_agree(stack, len(rows))
         print(stack.make("loadtest", RECORDS="100000"))
-        assert stack.make("stack-ps").count("(healthy)") == (6 if store == "minio" else 5)
+        assert stack.make("stack-ps").count("(healthy)") == (7 if store == "minio" else 6)
         # Down and up: the data is still there.
         stack.make("stack-down")
         stack.make(up)
@@ -104,7 +104,7 @@ def engine_query(stack, *arguments):
 def each_job_is_up(stack):
     wait_until("Prometheus has scraped all", lambda: {
         labels["job"] for labels, value in stack.prometheus("up") if value == 1} >= {
-            "ingest", "write", "aggregate", "prometheus"}, stack.logs)
+            "ingest", "write", "aggregate", "query", "prometheus"}, stack.logs)
 
 
 def rows_of(stack, store, tmp_path, client):

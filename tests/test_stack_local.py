@@ -3,7 +3,9 @@ import socket
 
 import pytest
 
+from harness.http import exchange
 from harness.stack import Stack
+from harness.waiting import wait_until
 
 pytestmark = pytest.mark.local  # They say where their tables are.
 
@@ -23,9 +25,13 @@ def test_up_smoke_down(target, stack, tmp_path):
     # Again: what runs goes on.
     assert "started" not in stack.make(target)
     processes = stack.make("stack-ps")
-    for name in ("ingest", "write", "aggregate"):
+    for name in ("ingest", "write", "aggregate", "query"):
         assert f"{name} runs" in processes
     assert "writer: committed a flush" in stack.make("stack-logs")
+    page = f"http://127.0.0.1:{stack.ports['QUERY_PORT']}"
+    assert "<title>Millrace</title>" in exchange(page, "GET", "/").text
+    wait_until("the rollups have it", lambda: sum(row["requests"] for row in exchange(
+        page, "GET", "/api/v1/top?by=status&from=2020-01-01&to=2100-01-01").json["rows"]) == 1000)
     stack.make("stack-down")
     assert "ingest does not run" in stack.make("stack-ps")
     # The data is still there.
@@ -48,7 +54,7 @@ def test_what_is_in_the_way_is_said(stack):
 
 def test_nothing_runs_is_no_error(stack):
     said = stack.make("stack-ps")
-    assert said.count("does not run") == 4 and "No such file" not in said
+    assert said.count("does not run") == 5 and "No such file" not in said
 
 
 def test_smoke_fails_where_nothing_runs(stack):

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The three workloads with Kafka and Prometheus, for development: in containers (docker-compose.yaml), or as processes
+# The workloads with Kafka and Prometheus, for development: in containers (docker-compose.yaml), or as processes
 # of this machine where no Docker engine answers. All commands are safe to repeat.
 #
 # Usage: tools/stack.sh up [--minio]     starts all, and waits until it is ready; --minio: the tables on S3
@@ -11,7 +11,7 @@
 # STACK=docker, STACK=local    one or the other, whatever is there
 # DOCKER                       the client (default docker)
 # COMPOSE_PROJECT_NAME         of the containers, networks and volumes (default millrace)
-# MILLRACE_PORT, KAFKA_PORT, PROMETHEUS_PORT, MINIO_PORT, ...: see docker-compose.yaml
+# MILLRACE_PORT, QUERY_PORT, KAFKA_PORT, PROMETHEUS_PORT, MINIO_PORT, ...: see docker-compose.yaml
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

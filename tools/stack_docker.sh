@@ -47,9 +47,10 @@ make_images() {
 }
 
 stack_up() {
-  local files=(-f docker-compose.yaml) services=(kafka ingest write aggregate prometheus)
+  local files=(-f docker-compose.yaml) services=(kafka ingest write aggregate query prometheus)
   check_port kafka "${KAFKA_PORT:-19092}" KAFKA_PORT
   check_port ingest "$port" MILLRACE_PORT
+  check_port query "${QUERY_PORT:-8088}" QUERY_PORT
   check_port prometheus "${PROMETHEUS_PORT:-9090}" PROMETHEUS_PORT
   if [ "$1" = --minio ]; then
     check_port minio "${MINIO_PORT:-9000}" MINIO_PORT
@@ -59,7 +60,7 @@ stack_up() {
   make_images "$1"
   compose "${files[@]}" up -d --remove-orphans || fail "the containers do not start; see \`make stack-logs\`"
   wait_until_healthy "${services[@]}"
-  say "ready: API http://127.0.0.1:$port, Prometheus http://127.0.0.1:${PROMETHEUS_PORT:-9090}"
+  say "ready: API http://127.0.0.1:$port, web page http://127.0.0.1:${QUERY_PORT:-8088}/, Prometheus http://127.0.0.1:${PROMETHEUS_PORT:-9090}"
 }
 
 infra_up() {

@@ -75,8 +75,9 @@ stack_up() {
   if ! cmp -s "$folder/config.yaml" "$folder/running.yaml"; then stop_workloads; fi
   cp "$folder/config.yaml" "$folder/running.yaml"
   [ -n "$(pid_of ingest)" ] || ! is_taken "$port" || fail "127.0.0.1:$port is taken by another process; set MILLRACE_PORT"
-  local admin=${ADMIN_PORT:-8081} name
-  for name in ingest write "aggregate --every 10s"; do
+  local admin=${ADMIN_PORT:-8081} query_port=${QUERY_PORT:-8088} name
+  [ -n "$(pid_of query)" ] || ! is_taken "$query_port" || fail "127.0.0.1:$query_port is taken by another process; set QUERY_PORT"
+  for name in ingest write "aggregate --every 10s" "query --serve --listen 127.0.0.1:$query_port"; do
     # shellcheck disable=SC2086  # The words of a command.
     if ! pid_of "${name%% *}" >/dev/null; then
       ! is_taken "$admin" || fail "127.0.0.1:$admin is taken by another process; set ADMIN_PORT"
@@ -85,10 +86,10 @@ stack_up() {
     wait_until_ready "${name%% *}" "http://127.0.0.1:$admin/readyz"
     admin=$((admin + 1))
   done
-  say "ready: API http://127.0.0.1:$port, metrics on ports ${ADMIN_PORT:-8081} and the next two"
+  say "ready: API http://127.0.0.1:$port, web page http://127.0.0.1:$query_port/, metrics on ports ${ADMIN_PORT:-8081} and the next three"
 }
 
-stop_workloads() { for name in ingest write aggregate; do stop "$name"; done; }
+stop_workloads() { for name in ingest write aggregate query; do stop "$name"; done; }
 
 stack_down() {
   stop_workloads
@@ -108,7 +109,7 @@ infra_down() { tools/infra.sh down; }
 stack_ps() {
   local name pid
   tools/infra.sh status || true
-  for name in ingest write aggregate minio; do
+  for name in ingest write aggregate query minio; do
     if pid=$(pid_of "$name"); then echo "$name runs (pid $pid)"; else echo "$name does not run"; fi
   done
 }

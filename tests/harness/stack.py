@@ -10,7 +10,7 @@ from harness.process import ROOT
 from harness.waiting import wait_until
 
 PORTS = ["MILLRACE_PORT", "PROMETHEUS_PORT", "SERVE_PORT", "MINIO_PORT", "MINIO_CONSOLE_PORT",
-         "ADMIN_PORT", "ADMIN_PORT_2", "ADMIN_PORT_3", "KAFKA_PORT", "KAFKA_CONTROLLER_PORT"]
+         "ADMIN_PORT", "ADMIN_PORT_2", "ADMIN_PORT_3", "ADMIN_PORT_4", "QUERY_PORT", "KAFKA_PORT", "KAFKA_CONTROLLER_PORT"]
 
 
 class Stack:
