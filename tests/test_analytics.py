@@ -3,6 +3,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from urllib.parse import urlencode
 
 import pytest
@@ -42,7 +43,7 @@ def server(tmp_path_factory):
 
 def is_summed_up(server, count):
     tables = {table["name"]: table for table in server.get("/api/v1/freshness").json["tables"]}
-    return (tables["access_logs"]["records"] == count and tables["dead_letters"]["records"] == 2
+    return (len(tables) == 6 and tables["access_logs"]["records"] == count and tables["dead_letters"]["records"] == 2
             and all(table.get("versions_behind", 0) == 0 for table in tables.values()))
 
 
@@ -200,62 +201,88 @@ def test_a_question_that_is_none_is_told_what_is_wrong(server, path, words):
     assert answer.json["error"]["message"].startswith(words)
 
 
-def test_values_are_never_taken_for_sql(server):
-    for text in ("'; DROP TABLE access_logs; --", "' OR true --", "\\", "%", "{time}", "''"):
-        for field in ("path", "user_agent", "referrer"):
-            for comparison in ("=", "^=", "*=", "!="):
-                rows = ask(server, "top", by=field, filter=f"{field}{comparison}{text}", site=text)["rows"]
-                assert rows == []
+@pytest.mark.parametrize("text", ["'; DROP TABLE access_logs; --", "' OR true --", "\\", "%", "{time}", "''", "\"", "$1", "?"])
+def test_values_are_never_taken_for_sql(server, text):
+    assert ask(server, "top", by="path", site=text)["rows"] == []
+    for field in ("path", "user_agent", "referrer"):
+        for comparison in ("=", "^=", "*="):
+            if field == "path" or text not in ("?", "%"):
+                assert ask(server, "top", by=field, filter=f"{field}{comparison}{text}")["rows"] == []
+        different = ask(server, "top", by="status", filter=f"{field}!={text}")["rows"]
+        assert sum(row["requests"] for row in different) == 400
 
 
 def test_too_long_a_question_ends_and_the_next_one_is_answered(start, tmp_path):
     log = tmp_path / "log"
     log.write_text(run("generate", "--records", 200_000, "--begin", "2026-01-02T00:00:00Z").stdout)
-    server = start({"query.timeout": "1ms", "query.concurrency": 1, "query.threads": 1})
+    server = start()
     run("send", log, "--to", server.url)
     wait_until("all is there", lambda: server.get("/api/v1/freshness").json["tables"][0]["records"] == 200_000)
+    path = f"/api/v1/top?{urlencode({**DAY, 'by': 'client_ip', 'filter': 'user_agent*=o'})}"
+    one_by_one = {"query.concurrency": 1, "query.threads": 1}
+    hasty = start({**one_by_one, "query.timeout": "1ms"}, data_dir=server.data_dir, role="query")
     for _ in range(3):
-        answer = server.get(f"/api/v1/top?{urlencode({**DAY, 'by': 'client_ip', 'filter': 'user_agent*=o'})}")
+        answer = hasty.get(path)
         assert answer.status == 503 and "query.timeout" in answer.json["error"]["message"], answer.text
-    assert server.get("/api/v1/freshness").status == 200
+    assert server.get(path).json["rows"], "there is time enough"
+
+
+SITES = ("shop.example", "blog.example", "docs.example")
 
 
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory):
-    """A server with a sender's key, a reader's key of everything, and one of a single site."""
-    digest = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("send", "all", "shop")}
+    """A server with a record, a crawler's error and a reject of each of three sites, and with keys for all of them, for two
+    and for one."""
+    digest = {name: hashlib.sha256(name.encode()).hexdigest() for name in (*SITES, "all", "two", "one")}
     server = Millrace(tmp_path_factory.mktemp("locked"), {
         "writer.flush_idle": "50ms",
-        "api_keys": [{"name": "s", "sha256": digest["send"], "site": "shop.example"}],
-        "query.keys": [{"name": "a", "sha256": digest["all"]},
-                       {"name": "b", "sha256": digest["shop"], "sites": ["shop.example"]}]}).start()
+        "api_keys": [{"name": site, "sha256": digest[site], "site": site} for site in SITES],
+        "query.keys": [{"name": "a", "sha256": digest["all"]}, {"name": "b", "sha256": digest["two"], "sites": list(SITES[:2])},
+                       {"name": "c", "sha256": digest["one"], "sites": ["shop.example"]}]}).start()
     try:
-        assert server.post({"timestamp": "2026-01-02T03:04:05Z", "path": "/a"}, X_API_Key="send").status == 202
+        for site in SITES:
+            assert server.post([{"timestamp": "2026-01-02T03:04:05Z", "path": f"/{site}", "status": 404, "user_agent": f"Googlebot/{site}",
+                                 "duration_us": 5}, {"path": f"/rejected/{site}"}], X_API_Key=site).status == 202
         path = f"/api/v1/summary?{urlencode(DAY)}"
-        wait_until("it is there", lambda: server.get(path, X_API_Key="all").json["rows"][0]["requests"] == 1,
-                   server.log_tail)
+        wait_until("all is there", lambda: server.get(path, X_API_Key="all").json["rows"][0]["requests"] == 3, server.log_tail)
         yield server
         server.stop()
     finally:
         server.kill()
 
 
-def test_a_key_reads_what_it_is_for(locked):
-    path = f"/api/v1/summary?{urlencode(DAY)}"
-    assert locked.get(path).status == 401
-    assert locked.get(path, X_API_Key="send").status == 401
-    assert locked.get(path, Authorization="Bearer all").json["rows"][0]["requests"] == 1
-    own = locked.get(path, X_API_Key="shop")
-    assert own.json["site"] == "shop.example" and own.json["rows"][0]["requests"] == 1
-    refused = locked.get(f"{path}&site=blog.example", X_API_Key="shop")
-    assert refused.status == 403 and "shop.example" in refused.text
-    assert locked.get("/api/v1/freshness").status == 401
+def test_without_a_readers_key_there_is_nothing_to_see(locked):
+    for topic in ("summary", "freshness", "recent?of=rejected", "top"):
+        assert locked.get(f"/api/v1/{topic}").status == 401
+        assert locked.get(f"/api/v1/{topic}", X_API_Key="shop.example").status == 401
+    assert locked.get("/api/v1/freshness", Authorization="Bearer one").status == 200
     assert locked.get("/", Accept="text/html").status == 200, "the page asks for the key"
 
 
-def test_a_filter_does_not_reach_around_a_key(locked):
-    rows = locked.get(f"/api/v1/top?{urlencode({**DAY, 'by': 'site', 'filter': 'site!=shop.example'})}", X_API_Key="shop")
-    assert rows.json["rows"] == []
+EVERYWHERE = ["summary", "timeseries", "top?by=path", "top?by=site", "top?by=user_agent", "top?by=path&order=duration", "crawlers",
+              "errors", "top?by=path&filter=site!%3Dx", "top?by=site&filter=site^%3Dd", "recent", "recent?of=rejected", "summary?format=csv"]
+
+
+@pytest.mark.parametrize("key, sites", [("all", 3), ("two", 2), ("one", 1)])
+@pytest.mark.parametrize("topic", EVERYWHERE)
+def test_a_key_shows_its_sites_and_no_other(locked, topic, key, sites):
+    topic += "" if topic.startswith("recent") else f"{'&' if '?' in topic else '?'}{urlencode(DAY)}"
+    text = locked.get(f"/api/v1/{topic}", X_API_Key=key).text
+    for site in SITES[sites:]:
+        assert site not in text
+    if "site^" not in topic:
+        sums = [row.get("requests", 1) for row in (json.loads(text)["rows"] if "csv" not in topic else [])]
+        assert not sums or max(sums) <= sites
+    if topic.startswith(("top?by=path&from", "recent")):
+        assert all(site in text for site in SITES[:sites])
+
+
+def test_a_site_that_is_not_the_keys_is_refused(locked):
+    for topic in ("summary", "recent", "top"):
+        answer = locked.get(f"/api/v1/{topic}?site=docs.example", X_API_Key="two")
+        assert answer.status == 403 and "shop.example, blog.example" in answer.text
+        assert locked.get(f"/api/v1/{topic}?site=blog.example", X_API_Key="two").status == 200
 
 
 def test_senders_with_keys_mean_that_not_everybody_reads(start):
@@ -265,8 +292,47 @@ def test_senders_with_keys_mean_that_not_everybody_reads(start):
 
 
 def test_pages_of_other_hosts_do_not_read(server):
-    assert server.get("/api/v1/summary", Origin="https://evil.example").status == 403
-    assert server.get("/api/v1/summary", Origin=server.url).status == 200
+    path = "/api/v1/summary"
+    assert server.get(path, Origin="https://evil.example").status == 403
+    assert server.get(path, Sec_Fetch_Site="cross-site").status == 403
+    assert server.get(path, Origin=server.url, Sec_Fetch_Site="same-origin").status == 200
+
+
+@pytest.mark.parametrize("host, status", [("localhost", 200), ("LOCALHOST:1", 403), ("127.0.0.1:8080", 200), ("[::1]:8080", 200),
+                                          ("evil.example", 403), ("127.0.0.1.evil.example", 403), ("localhost.evil.example", 403)])
+def test_a_name_that_was_made_to_point_here_does_not_read(server, host, status):
+    """DNS rebinding: the page's own host, as far as the browser can tell."""
+    assert server.get("/api/v1/summary", Host=host, Origin=f"http://{host}").status == status
+
+
+def test_what_is_asked_of_a_sum_that_is_far_behind_is_answered_from_the_records(start):
+    server = start({"writer.flush_idle": "50ms"})
+    server.post({"timestamp": "2026-01-02T03:04:05Z", "path": "/a"})
+    path = f"/api/v1/top?{urlencode(DAY)}"
+    wait_until("it is summed up", lambda: tables(server.get(path).json) == ["rollup_by_path"] and server.get(path).json["rows"])
+    server.stop()
+    server.configure({"writer.flush_idle": "50ms", "aggregate.enabled": False})
+    server.start()
+    server.post({"timestamp": "2026-01-02T03:04:05Z", "path": "/a"})
+    wait_until("the sum is behind", lambda: server.get(path).json["sources"][0].get("versions_behind"))
+    etag = server.get(path).headers["etag"]
+    # As if it had been so for long.
+    log = server.data_dir / "lake/access_logs/_delta_log"
+    last = sorted(log.glob("*.json"))[-1]
+    lines = [json.loads(line) for line in last.read_text().splitlines()]
+    for line in lines:
+        if "add" in line:
+            line["add"]["modificationTime"] -= 3_600_000
+    rollup = server.data_dir / "lake/rollup_by_path/_delta_log"
+    for entry in rollup.glob("*.json"):
+        entry.write_text(re.sub(r'"modificationTime":(\d+)', lambda found: f'"modificationTime":{int(found[1]) - 7_200_000}', entry.read_text()))
+    last.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    server.stop()
+    server.start()
+    answer = server.get(path, If_None_Match=etag)
+    assert tables(answer.json) == ["access_logs"] and answer.json["rows"][0]["requests"] == 2
+    states = {table["name"]: table for table in server.get("/api/v1/freshness").json["tables"]}
+    assert states["rollup_by_path"]["seconds_behind"] > 3000
 
 
 def test_it_runs_on_its_own(start, server):

@@ -3,6 +3,7 @@ import re
 import subprocess
 
 import pytest
+import yaml
 
 from harness.process import BINARY, HANG_SECONDS, ROOT, run
 from harness.readers import read_everywhere
@@ -65,7 +66,8 @@ def test_configuration_errors_name_the_place_and_the_way_out(tmp_path):
     ("http: {listen: 'example:80'}", "is not an IP address and a port"),
     ("privacy: {redact_query_parameters: ['']}", "redact_query_parameters"),
     ("api_keys: [{name: a, site: a, sha256: %s}, {name: b, site: b, sha256: %s}]" % ("0" * 64, "0" * 64),
-     '"b" is the same key as another')])
+     '"b" is the same key as another'),
+    ("query: {keys: [{name: a, sha256: %s}, {name: a, sha256: %s}]}" % ("0" * 64, "1" * 64), 'query.keys: "a" is there twice')])
 def test_configuration_that_cannot_work_is_refused(tmp_path, settings, words):
     path = tmp_path / "config.yaml"
     path.write_text(settings + "\n")
@@ -76,6 +78,35 @@ def test_configuration_that_cannot_work_is_refused(tmp_path, settings, words):
 def test_listening_beyond_loopback_wants_keys(tmp_path):
     done = run("serve", "--data", tmp_path, "--listen", "0.0.0.0:0", check=False)
     assert done.returncode == 2 and "api_keys" in done.stderr
+
+
+def test_reading_beyond_loopback_wants_keys_of_its_own(tmp_path):
+    (tmp_path / "lake").mkdir()
+    path = tmp_path / "config.yaml"
+    path.write_text("http: {allow_unauthenticated: true}\napi_keys: [{name: a, site: a, sha256: %s}]\n" % ("0" * 64))
+    done = run("query", "--serve", "--data", tmp_path, "--config", path, "--listen", "0.0.0.0:0", check=False)
+    assert done.returncode == 2 and "query.keys" in done.stderr
+
+
+def test_a_server_of_questions_takes_no_question_beside(tmp_path):
+    for option in (["SELECT 1"], ["--timeout", "1s"], ["--site", "a"], ["--format", "csv"]):
+        done = run("query", "--serve", *option, check=False)
+        assert done.returncode == 2 and "excludes" in done.stderr, done.stderr
+    assert run("query", "--listen", "127.0.0.1:0", "SELECT 1", check=False).returncode == 2
+
+
+def test_a_created_read_key_shows_its_sites(start, tmp_path):
+    created = run("key", "create", "--read", "--site", "a.example", "--site", "b.example").stdout
+    path = tmp_path / "config.yaml"
+    path.write_text(created[created.index("query:"):])
+    assert "is fine" in run("config", "check", path).stdout
+    settings = yaml.safe_load(path.read_text())["query"]["keys"]
+    assert settings[0]["sites"] == ["a.example", "b.example"]
+    server = start({"query.keys": settings})
+    key = re.search(r"mr_\w+", created)[0]
+    assert server.get("/api/v1/summary").status == 401
+    assert server.get("/api/v1/summary?site=b.example", X_API_Key=key).status == 200
+    assert server.get("/api/v1/summary?site=c.example", X_API_Key=key).status == 403
 
 
 def test_a_created_key_lets_its_sender_in(start, tmp_path):

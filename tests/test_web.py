@@ -201,13 +201,59 @@ def test_it_fits_every_screen_and_everybody_can_use_it(server, open_page, width,
 
 def test_the_keyboard_reaches_everything(server, open_page):
     page = loaded(open_page(f"{server.url}/{DAY}"))
+
+    def tab_to(label):
+        for _ in range(300):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent") == label:
+                return
+        raise AssertionError(f"{label} is not reached")
+
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
-    button = page.locator("#paths").get_by_role("button", name="Show only /robots.txt")
-    button.focus()
+    page.keyboard.press("Enter")
+    tab_to("The same as a table")
+    page.keyboard.press("Enter")
+    tab_to("Show only 01-02 03:00")
     page.keyboard.press("Enter")
     loaded(page, 2)
+    assert "from=2026-01-02T03" in page.url
+    tab_to("Show only /robots.txt")
+    page.keyboard.press("Enter")
+    loaded(page, 3)
     assert "filter=path%3D%2Frobots.txt" in page.url
+
+
+def test_a_question_that_fails_shows_no_other_numbers(server, open_page):
+    page = loaded(open_page(f"{server.url}/{DAY}", complains=True))
+    page.locator("#filter").fill("shoe=1")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator("#load-error")).to_contain_text('"shoe" is not a field')
+    expect(page.locator("#panels")).to_be_hidden()
+    expect(page.locator("#totals .total")).to_have_count(0)
+    page.get_by_role("button", name="Remove the filter shoe=1").click()
+    expect(page.locator("#panels")).to_be_visible()
+    expect(page.locator("#load-error")).to_be_hidden()
+
+
+def test_new_records_come_by_themselves_and_leave_the_reader_where_he_is(start, open_page):
+    server = start()
+    server.post([{"timestamp": "2026-01-02T03:04:05Z", "path": f"/{number:02}", "site": "a.example"} for number in range(30)])
+    page = loaded(open_page(f"{server.url}/{DAY}"))
+    page.locator("#paths").get_by_role("button", name="Show only /05").focus()
+    page.locator("#paths .scroll").evaluate("element => element.scrollTo(0, 90)")
+    page.locator("#from").fill("2026-01-02T01:00")
+    page.locator("#paths").get_by_role("button", name="Show only /05").focus()
+    server.post([{"timestamp": "2026-01-02T03:04:05Z", "path": f"/{number:02}", "site": "b.example"} for number in range(30)])
+    expect(page.locator("#totals strong").first).to_have_text("60")
+    loaded(page, 2)
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Show only /05"
+    assert page.locator("#paths .scroll").evaluate("element => element.scrollTop") == 90
+    assert page.locator("#from").input_value() == "2026-01-02T01:00"
+    page.get_by_label("Site").select_option("b.example")
+    loaded(page, 3)
+    expect(page.locator("#accepted")).to_contain_text("b.example")
+    expect(page.locator("#accepted")).not_to_contain_text("a.example")
 
 
 def test_where_keys_are_needed_the_page_asks_for_one(start, open_page):
@@ -219,6 +265,9 @@ def test_where_keys_are_needed_the_page_asks_for_one(start, open_page):
     expect(page.locator("#login")).to_be_visible()
     assert "/secret" not in page.content()
     screenshot(page, "login")
+    page.get_by_label("Key").fill("“quoted”")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator("#login-error")).to_have_text("This is not a key.")
     page.get_by_label("Key").fill("wrong")
     page.get_by_role("button", name="Log in").click()
     expect(page.locator("#login-error")).to_have_text("This key is not known.")

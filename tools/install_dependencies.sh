@@ -77,7 +77,8 @@ has_node() {
 }
 
 install_pinned_libraries() {
-  [ -d "$prefix" ] && return 0
+  if [ -d "$prefix" ] && { [ -d "$prefix/node" ] || has_node; }; then return 0; fi
+  rm -rf "$prefix"
   say "fetching the pinned libraries into $prefix"
   mkdir -p "$cache"
   work=$(mktemp -d "$cache/unpack.XXXXXX")

@@ -101,22 +101,42 @@ Result<void> apply(const ConfigArguments& arguments, ConfigKeys& keys) {
   return {};
 }
 
-Result<void> check_api_keys(const ConfigKeys& keys, const AppConfig& config) {
+// Of senders, or of readers.
+template <typename Key>
+Result<void> check_api_keys(const std::string& place, const std::vector<Key>& keys) {
   std::set<std::string> names;
   std::set<std::string> hashes;
-  for (const auto& key : config.ingest.api_keys) {
+  for (const Key& key : keys) {
     // Empty where they are for another process.
     if (!key.sha256.empty() && !hashes.insert(key.sha256).second) {
-      return fail(Errc::invalid_argument, fmt::format("{}: \"{}\" is the same key as another",
-                                                      keys.place_of("api_keys"), key.name));
+      return fail(Errc::invalid_argument,
+                  fmt::format("{}: \"{}\" is the same key as another", place, key.name));
     }
     const bool is_new = names.insert(key.name).second;
     if (is_new && key.name.find('/') == std::string::npos) continue;
     return fail(Errc::invalid_argument,
-                fmt::format("{}: \"{}\" {}", keys.place_of("api_keys"), key.name,
+                fmt::format("{}: \"{}\" {}", place, key.name,
                             is_new ? "must not hold a slash" : "is there twice"));
   }
   return {};
+}
+
+// Who takes batches by http.listen, and who reads there.
+Result<void> check_access(const ConfigKeys& keys, AppConfig& config, const Endpoint& endpoint,
+                          bool reads_only) {
+  const bool has_senders = !config.ingest.api_keys.empty();
+  auto& readers = config.query.access;
+  const bool is_open = is_loopback(endpoint.address) || readers.takes_any_host;
+  // Who shows keys to senders, or lets everybody send, does not mean everybody to read.
+  readers.is_closed = readers.keys.empty() && (has_senders || !is_open);
+  const bool has_keys = reads_only ? !readers.keys.empty() : has_senders;
+  const bool is_allowed = reads_only ? readers.takes_any_host : config.allow_unauthenticated;
+  if (is_loopback(endpoint.address) || has_keys || is_allowed) return {};
+  return fail(Errc::invalid_argument,
+              fmt::format("{}: {} is not loopback, and there are no {}: add some (`millrace key "
+                          "create`), or set {}.allow_unauthenticated: true",
+                          keys.place_of("http.listen"), config.listen,
+                          reads_only ? "query.keys" : "api_keys", reads_only ? "query" : "http"));
 }
 
 // Names their tables, and has the SQL engine look at them: what is wrong is known at the start.
@@ -171,15 +191,7 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
   MR_TRY(check_locations(keys, config));
   MR_TRY(check_rollups(keys, config));
   MR_TRY_ASSIGN(const Endpoint endpoint, parse_endpoint(config.listen));
-  const bool has_keys =
-      arguments.reads_only ? !config.query.keys.empty() : !config.ingest.api_keys.empty();
-  if (!is_loopback(endpoint.address) && !has_keys && !config.allow_unauthenticated) {
-    return fail(Errc::invalid_argument,
-                fmt::format("{}: {} is not loopback, and there are no {}: add some (`millrace key "
-                            "create`), or set http.allow_unauthenticated: true",
-                            keys.place_of("http.listen"), config.listen,
-                            arguments.reads_only ? "query.keys" : "api_keys"));
-  }
+  MR_TRY(check_access(keys, config, endpoint, arguments.reads_only));
   if (config.http.tls_certificate_file.empty() != config.http.tls_key_file.empty()) {
     return fail(
         Errc::invalid_argument,
@@ -187,7 +199,8 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
                     keys.place_of(config.http.tls_key_file.empty() ? "http.tls_certificate_file"
                                                                    : "http.tls_key_file")));
   }
-  MR_TRY(check_api_keys(keys, config));
+  MR_TRY(check_api_keys(keys.place_of("api_keys"), config.ingest.api_keys));
+  MR_TRY(check_api_keys(keys.place_of("query.keys"), config.query.access.keys));
   const auto& journal = config.journal;
   if (journal.journal_size_bytes_max <
       journal.segment_size_bytes_max + journal.entry_size_bytes_max) {
@@ -219,8 +232,6 @@ Result<void> load_config(const ConfigArguments& arguments, AppConfig& config) {
   config.ingest.decoder.future_max =
       std::chrono::duration_cast<std::chrono::seconds>(config.future_max);
   config.ingest.cors_origins = config.http.cors_origins;
-  // Who shows keys to senders does not mean everybody to read what they send.
-  config.query.is_closed = !config.ingest.api_keys.empty() && !arguments.reads_only;
   config.writer.foreign = config.ingest.decoder;
   config.journal.directory = config.journal_directory();
   if (config.flush_idle.count() > 0) config.writer.flush.idle_max = config.flush_idle;

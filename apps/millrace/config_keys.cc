@@ -240,9 +240,10 @@ void add_query_keys(ConfigKeys& keys, AppConfig& config) {
   keys.add_bool("query.enabled", config.query_enabled,
                 "`serve` has the analytics API and the web page beside the ingestion API.");
   keys.add_list<analytics::ReadKey>(
-      "query.keys", config.query.keys,
-      "Who may read (`millrace key create`). None: everybody, unless there are api_keys: then "
-      "nobody.",
+      "query.keys", config.query.access.keys,
+      "Who may read (`millrace key create --read`). None: everybody on loopback, unless there are "
+      "api_keys: "
+      "then nobody.",
       [](ConfigKeys& element, analytics::ReadKey& key) {
         element.add_text("name", key.name, "Tells the keys apart.");
         element.require("name");
@@ -252,6 +253,8 @@ void add_query_keys(ConfigKeys& keys, AppConfig& config) {
         element.add_text_list("sites", key.sites, "What may be read with it; none: all sites.",
                               check_not_empty);
       });
+  keys.add_bool("query.allow_unauthenticated", config.query.access.takes_any_host,
+                "Without query.keys everybody who reaches the port can read, by whatever name.");
   auto& pool = config.query.pool;
   keys.add_integer("query.concurrency", pool.threads, {1, 64}, "Questions answered at once.");
   keys.add_integer("query.waiting_max", pool.waiting_max, {1, 100'000},

@@ -16,7 +16,31 @@ std::string hex(const unsigned char* bytes, std::size_t size_bytes) {
   return text;
 }
 
-int create_key(const std::string& name, const std::string& site) {
+struct KeyArguments {
+  std::string name = "sender";
+  std::vector<std::string> sites{};
+  bool reads = false;
+};
+
+// What the configuration is given.
+std::string entry_of(const KeyArguments& arguments, const std::string& sha256) {
+  std::string entry = fmt::format("  - name: \"{}\"\n    sha256: {}\n", arguments.name, sha256);
+  if (!arguments.reads) {
+    const std::string site = arguments.sites.empty() ? "default" : arguments.sites.front();
+    return fmt::format("api_keys:\n{}    site: \"{}\"\n", entry, site);
+  }
+  std::string sites;
+  for (const std::string& site : arguments.sites) {
+    sites += fmt::format("{}\"{}\"", sites.empty() ? "" : ", ", site);
+  }
+  if (!sites.empty()) entry += fmt::format("    sites: [{}]\n", sites);
+  return "query:\n keys:\n" + entry;
+}
+
+int create_key(const KeyArguments& arguments) {
+  if (!arguments.reads && arguments.sites.size() > 1) {
+    return complain("--site: what is sent with one key is of one site", exit_usage);
+  }
   std::array<unsigned char, 24> random;
   if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) {
     return complain("the system gave no random bytes");
@@ -25,10 +49,9 @@ int create_key(const std::string& name, const std::string& site) {
   std::array<unsigned char, SHA256_DIGEST_LENGTH> digest;
   SHA256(reinterpret_cast<const unsigned char*>(key.data()), key.size(), digest.data());
   fmt::print(
-      "Key (shown once; give it to the sender):\n  {}\n\n"
-      "Its hash, for the server's configuration:\n"
-      "api_keys:\n  - name: \"{}\"\n    sha256: {}\n    site: \"{}\"\n",
-      key, name, hex(digest.data(), digest.size()), site);
+      "Key (shown once; give it to the {}):\n  {}\n\nIts hash, for the server's configuration:\n{}",
+      arguments.reads ? "reader" : "sender", key,
+      entry_of(arguments, hex(digest.data(), digest.size())));
   return 0;
 }
 
@@ -39,8 +62,7 @@ void add_key_command(CLI::App& program, int& exit_code) {
   command->require_subcommand(1);
   auto* create =
       command->add_subcommand("create", "Make a key and the hash that the server is given");
-  auto name = std::make_shared<std::string>();
-  auto site = std::make_shared<std::string>();
+  auto arguments = std::make_shared<KeyArguments>();
   // Quotes and backslashes would have to be escaped in the YAML that is printed.
   const CLI::Validator plain(
       [](std::string& text) {
@@ -49,13 +71,18 @@ void add_key_command(CLI::App& program, int& exit_code) {
                    : std::string("want no quote, backslash, slash or line break");
       },
       "TEXT", "plain");
-  create->add_option("--name", *name, "Whose key it is; shown in logs")
-      ->default_val("sender")
+  create->add_option("--name", arguments->name, "Whose key it is; shown in logs")
+      ->capture_default_str()
       ->check(plain);
-  create->add_option("--site", *site, "The site of the records sent with it")
-      ->default_val("default")
+  create
+      ->add_option(
+          "--site", arguments->sites,
+          "The site of the records sent with it (default: default); of a read key, what it "
+          "shows, as often as there are sites (default: all)")
       ->check(plain);
-  create->callback([name, site, &exit_code] { exit_code = create_key(*name, *site); });
+  create->add_flag("--read", arguments->reads,
+                   "A key to read with: the web page, the analytics API");
+  create->callback([arguments, &exit_code] { exit_code = create_key(*arguments); });
 }
 
 }  // namespace millrace::apps

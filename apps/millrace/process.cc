@@ -18,6 +18,7 @@
 #include "scratch_folder.h"
 #include "signals.h"
 #include "store/location.h"
+#include "version.h"
 #include "worker_thread.h"
 #include "writer/table_schemas.h"
 
@@ -81,7 +82,7 @@ class Process::Impl {
     set_up_logging(config.log_format, config.log_level);
     if (ingest_) ingest_->set_keys(config.ingest.api_keys);
     if (analytics_service_) {
-      analytics_service_->set_keys(config.query.keys, config.query.is_closed);
+      analytics_service_->set_access(config.query.access);
     }
     return server_ ? server_->reload_tls() : Result<void>();
   }
@@ -92,9 +93,10 @@ class Process::Impl {
     if (maintainer_) maintainer_->stop();
     if (lake_) lake_->hurry();
     if (analytics_) analytics_->hurry();
+    // A question can be asked again; a batch under way is worth waiting for.
+    if (analytics_service_) analytics_service_->stop();
     if (server_) server_->stop(config_.shutdown_grace);
     if (gauges_thread_) gauges_thread_->stop();
-    if (analytics_service_) analytics_service_->stop();
     // No entry comes any more once the journal is closed; the writer reads what is in it.
     if (journal_) journal_->close();
     if (maintainer_thread_) maintainer_thread_->stop();
@@ -177,6 +179,7 @@ class Process::Impl {
     query_scratch_ = std::make_unique<ScratchFolder>(std::move(folder));
     analytics::AnalyticsOptions options = config_.query;
     options.pool.engine.temporary_directory = query_scratch_->path() + "/sql";
+    options.version = version;
     analytics_service_ = std::make_unique<analytics::AnalyticsService>(
         std::move(options), *lake_, clock_, metrics_, readiness_);
     gauges_thread_.emplace("gauges", [this] { return refresh_gauges(); });
@@ -184,9 +187,14 @@ class Process::Impl {
   }
 
   Result<std::chrono::milliseconds> refresh_gauges() {
-    const auto done = analytics_service_->refresh_gauges();
-    const std::string failure = done ? "" : done.error().message;
-    if (failure != std::exchange(gauges_failure_, failure) && !done) {
+    std::string failure;
+    try {
+      const auto done = analytics_service_->refresh_gauges();
+      if (!done) failure = done.error().message;
+    } catch (const std::exception& error) {
+      failure = error.what();
+    }
+    if (failure != std::exchange(gauges_failure_, failure) && !failure.empty()) {
       log(LogLevel::warn, "query: the tables cannot be read; trying again", {{"reason", failure}});
     }
     return 15s;

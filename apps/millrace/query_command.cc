@@ -177,7 +177,7 @@ int query(const QueryArguments& arguments) {
 void add_query_command(CLI::App& program, int& exit_code) {
   auto arguments = std::make_shared<QueryArguments>();
   auto* command = program.add_subcommand("query", "Run SQL over the tables of a data folder");
-  auto* sql = command->add_option("SQL", arguments->sql, "One statement of DuckDB's SQL");
+  command->add_option("SQL", arguments->sql, "One statement of DuckDB's SQL");
   add_lake_options(*command, arguments->where);
   command->add_option("--from", arguments->from,
                       "Records of this time or later only: only files that may have some are read");
@@ -185,7 +185,6 @@ void add_query_command(CLI::App& program, int& exit_code) {
   command->add_option("--site", arguments->site, "Records of this site only");
   auto* serve = command->add_flag("--serve", arguments->serves,
                                   "Serve the analytics API and the web page until it is stopped");
-  serve->excludes(sql);
   command
       ->add_option("--listen", arguments->where.listen,
                    "HOST:PORT of that (default: 127.0.0.1:8080)")
@@ -202,6 +201,13 @@ void add_query_command(CLI::App& program, int& exit_code) {
   command->add_option("--threads", arguments->threads, "Threads")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
+  for (auto* option : command->get_options()) {
+    // What a server is told by its configuration.
+    const bool is_of_both = option == serve || option->get_needs().contains(serve) ||
+                            option->check_name("--config") || option->check_name("--data") ||
+                            option->check_name("--lake") || option->check_name("--help");
+    if (!is_of_both) serve->excludes(option);
+  }
   command->footer(
       "Works while a server runs on the folder, and on a copy of it without one. The tables:\n"
       "access_logs, dead_letters, rollup_by_path, rollup_by_user_agent, rollup_by_status,\n"

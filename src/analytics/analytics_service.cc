@@ -45,9 +45,9 @@ std::optional<http::Response> not_modified(const http::Request& request, const s
 
 // All that the answer depends on, but for the tables.
 std::string identity_of(const Question& question, const http::Request& request) {
-  std::string text =
-      fmt::format("{} {} {} {} {}\n", request.path, to_rfc3339(question.from),
-                  to_rfc3339(question.to), question.site.value_or(""), question.is_csv);
+  std::string text = fmt::format("{} {} {} {} {} {}\n", request.path, to_rfc3339(question.from),
+                                 to_rfc3339(question.to), question.site.value_or(""),
+                                 fmt::join(question.sites, "\n"), question.is_csv);
   for (const auto& [name, value] : request.query) text += fmt::format("{}={}\n", name, value);
   return text;
 }
@@ -63,9 +63,7 @@ std::string json_head(const Question& question, const Plan& plan) {
   for (const Part& part : plan.parts) {
     ordered_json source = {{"table", part.table}, {"version", nullptr}};
     if (part.files) source["version"] = part.files->version.value();
-    if (part.files && part.files->versions_behind) {
-      source["versions_behind"] = *part.files->versions_behind;
-    }
+    if (part.files && part.files->lag) source["versions_behind"] = part.files->lag->versions;
     const auto& known = head["sources"];
     if (std::ranges::find(known, source) == known.end()) head["sources"].push_back(source);
   }
@@ -107,7 +105,10 @@ ordered_json json_of(const TableState& state) {
   if (state.records) json["records"] = *state.records;
   if (state.newest_record) json["newest_record"] = to_rfc3339(*state.newest_record);
   if (state.newest_file) json["newest_file"] = to_rfc3339(*state.newest_file);
-  if (state.versions_behind) json["versions_behind"] = *state.versions_behind;
+  if (state.lag) {
+    json["versions_behind"] = state.lag->versions;
+    json["seconds_behind"] = state.lag->time.count();
+  }
   return json;
 }
 
@@ -125,15 +126,15 @@ AnalyticsService::AnalyticsService(AnalyticsOptions options, store::ObjectStore&
                                   "How long answering a question took, without waiting.",
                                   duration_seconds_buckets())),
       tables_(lake, clock),
-      readers_(std::make_shared<const Readers>(options_.keys, options_.is_closed)),
+      readers_(std::make_shared<const Readers>(options_.access)),
       pool_(options_.pool) {}
 
 bool AnalyticsService::owns(std::string_view path) {
   return path.starts_with(api_folder) || is_of_web_page(path);
 }
 
-void AnalyticsService::set_keys(std::vector<ReadKey> keys, bool is_closed) {
-  auto now = std::make_shared<const Readers>(std::move(keys), is_closed);
+void AnalyticsService::set_access(ReadAccess access) {
+  auto now = std::make_shared<const Readers>(std::move(access));
   const std::lock_guard lock(mutex_);
   readers_ = std::move(now);
 }
@@ -171,14 +172,13 @@ void AnalyticsService::handle(http::Request request, http::Responder responder) 
     auto parsed = parse_question(*topic, request, clock_.now());
     if (!parsed) return refuse(error_reply(400, parsed.error().message));
     question = *std::move(parsed);
+    question->sites = permission.sites;
     const auto& sites = permission.sites;
     if (!question->site && sites.size() == 1) question->site = sites.front();
-    const bool may_read =
-        sites.empty() ||
-        (question->site && std::ranges::find(sites, *question->site) != sites.end());
-    if (!may_read) {
-      return refuse(error_reply(
-          403, fmt::format("the key may read {} only (want one as site)", fmt::join(sites, ", "))));
+    if (question->site && !sites.empty() &&
+        std::ranges::find(sites, *question->site) == sites.end()) {
+      return refuse(
+          error_reply(403, fmt::format("the key may read {} only", fmt::join(sites, ", "))));
     }
   }
   // std::function copies what it holds.
@@ -194,7 +194,7 @@ void AnalyticsService::handle(http::Request request, http::Responder responder) 
     http::Response response = !engine ? ingest::retry_reply(503, engine.error().message)
                               : pending->question
                                   ? answer_question(*pending->question, pending->request, **engine)
-                                  : freshness(pending->request);
+                                  : freshness();
     duration_.observe(std::chrono::duration<double>(clock_.monotonic_now() - start).count());
     count(pending->request.path, response.status);
     pending->responder.respond(std::move(response));
@@ -210,7 +210,8 @@ http::Response AnalyticsService::answer_question(const Question& question,
                                                  sql::Engine& engine) {
   const auto planned = plan(question, tables_);
   if (!planned) return ingest::retry_reply(503, planned.error().message);
-  const std::string etag = etag_of(identity_of(question, request) + planned->versions());
+  const std::string etag =
+      etag_of(options_.version + identity_of(question, request) + planned->versions());
   if (auto unchanged = not_modified(request, etag)) return *std::move(unchanged);
   http::Response response;
   const auto sink =
@@ -236,16 +237,15 @@ http::Response AnalyticsService::answer_question(const Question& question,
   return response;
 }
 
-http::Response AnalyticsService::freshness(const http::Request& request) {
+http::Response AnalyticsService::freshness() {
   const auto states = look_at_tables();
   if (!states) return ingest::retry_reply(503, states.error().message);
   ordered_json tables = ordered_json::array();
   for (const TableState& state : *states) tables.push_back(json_of(state));
-  const std::string etag = etag_of(tables.dump());
-  if (auto unchanged = not_modified(request, etag)) return *std::move(unchanged);
   const ordered_json body = {{"now", to_rfc3339(clock_.now())}, {"tables", std::move(tables)}};
   http::Response response{.body = body.dump() + "\n"};
-  add_cache_headers(response, etag);
+  // It says what time it is.
+  response.headers.emplace_back("Cache-Control", "no-store");
   return response;
 }
 
@@ -266,13 +266,13 @@ Result<std::vector<TableState>> AnalyticsService::look_at_tables() {
                  labels)
           .set(seconds.count());
     }
-    if (state.versions_behind) {
+    if (state.lag) {
       metrics_
           .gauge("millrace_query_rollup_lag_versions",
                  "Versions of access_logs that a rollup does not cover yet, by table, as its "
                  "readers see it.",
                  labels)
-          .set(static_cast<double>(*state.versions_behind));
+          .set(static_cast<double>(state.lag->versions));
     }
   }
   return states;

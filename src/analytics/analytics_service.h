@@ -18,8 +18,8 @@
 namespace millrace::analytics {
 
 struct AnalyticsOptions {
-  std::vector<ReadKey> keys;
-  bool is_closed = false;  // Without keys nobody may read: see Readers.
+  ReadAccess access;
+  std::string version;  // Of the program: another one may answer otherwise.
   QueryPoolOptions pool;
 };
 
@@ -34,7 +34,7 @@ class AnalyticsService final : public http::Handler {
   static bool owns(std::string_view path);
 
   // Who may read from now on. From any thread.
-  void set_keys(std::vector<ReadKey> keys, bool is_closed);
+  void set_access(ReadAccess access);
 
   // Brings the gauges of how far the tables have come up to date. Errors: those of LakeTables.
   Result<void> refresh_gauges();
@@ -52,7 +52,7 @@ class AnalyticsService final : public http::Handler {
                                  sql::Engine& engine);
   // How far they have come, and the gauges of it.
   Result<std::vector<TableState>> look_at_tables();
-  http::Response freshness(const http::Request& request);
+  http::Response freshness();
   void count(std::string_view path, int status);
 
   const AnalyticsOptions options_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <set>
 #include <utility>
@@ -18,6 +19,9 @@ namespace {
 
 constexpr const char* records_table = "access_logs";
 constexpr const char* rejects_table = "dead_letters";
+
+// A rollup that lacks what came so long ago is not asked.
+constexpr std::chrono::minutes lag_max{15};
 
 using Columns = std::set<std::string_view>;
 
@@ -68,6 +72,9 @@ class Planner {
       filtered_.insert(filter.field->columns.begin(), filter.field->columns.end());
     }
     if (where_.empty()) where_ = "true";
+    if (!question.sites.empty()) {
+      where_ += fmt::format(" AND list_contains({}, site)", sql::quote_list(question.sites));
+    }
   }
 
   // Sums by some expressions of some columns.
@@ -96,8 +103,12 @@ class Planner {
             .files = std::move(files)};
   }
 
-  Result<std::optional<TableFiles>> record_files() {
-    return tables_.files(records_table, question_.record_filter());
+  // At the same version whenever a question asks for it.
+  Result<std::optional<TableFiles>> files_of(const std::string& table) {
+    const auto known = known_.find(table);
+    if (known != known_.end()) return known->second;
+    MR_TRY_ASSIGN(auto files, tables_.files(table, question_.record_filter()));
+    return known_.emplace(table, std::move(files)).first->second;
   }
 
  private:
@@ -117,15 +128,16 @@ class Planner {
     Part part{
         .table = records_table, .select = "", .where = "", .group_by = "GROUP BY ALL", .files = {}};
     if (definition != nullptr) {
-      MR_TRY_ASSIGN(auto files, tables_.files(definition->name, question_.record_filter()));
-      // One that is not there yet, or of another table, knows nothing.
-      if (files && files->versions_behind) {
+      MR_TRY_ASSIGN(auto files, files_of(definition->name));
+      // One that is not there yet, or of another table, knows nothing; one that is far
+      // behind, not enough.
+      if (files && files->lag && files->lag->time < lag_max) {
         part.table = definition->name;
         part.files = std::move(files);
         return part;
       }
     }
-    MR_TRY_ASSIGN(part.files, record_files());
+    MR_TRY_ASSIGN(part.files, files_of(records_table));
     return part;
   }
 
@@ -133,6 +145,7 @@ class Planner {
   LakeTables& tables_;
   std::string where_;
   Columns filtered_;
+  std::map<std::string, std::optional<TableFiles>> known_;
 };
 
 const char* column_of(Order order) {
@@ -178,19 +191,29 @@ Result<Plan> plan_top(const Question& question, Planner& planner) {
   return plan;
 }
 
-// Each part from the smallest rollup that has it.
-Result<Plan> plan_summary(const Question&, Planner& planner) {
-  Plan plan{.parts = {}, .order = "ORDER BY dimension, requests DESC, value LIMIT 1000"};
-  for (const char* name : {"", "kind", "site", "status_class"}) {
-    const Field* field = find_field(name);
-    MR_TRY_ASSIGN(
-        Part part,
-        planner.sums(
-            fmt::format("'{}' AS dimension, {} AS value, ", field == nullptr ? "all" : name,
-                        field == nullptr ? "NULL::VARCHAR" : field->sql),
-            field == nullptr ? std::vector<std::string_view>{} : field->columns));
-    plan.parts.push_back(std::move(part));
-  }
+// From two sources: no rollup has both the kind and the status.
+Result<Plan> plan_summary(Planner& planner) {
+  constexpr int values_max = 500;  // Of each dimension: there may be more sites.
+  Plan plan{.parts = {},
+            .order = fmt::format("QUALIFY row_number() OVER (PARTITION BY dimension ORDER BY "
+                                 "requests DESC, value) <= {} ORDER BY dimension, requests DESC, "
+                                 "value",
+                                 values_max)};
+  const Field* status_class = find_field("status_class");
+  MR_TRY_ASSIGN(
+      Part of_status,
+      planner.sums(fmt::format("CASE grouping(site, _class) WHEN 3 THEN 'all' WHEN 1 THEN 'site' "
+                               "ELSE 'status_class' END AS dimension, coalesce(site, _class) AS "
+                               "value, "),
+                   status_class->columns));
+  of_status.columns = fmt::format("*, {} AS _class", status_class->sql);
+  of_status.group_by = "GROUP BY GROUPING SETS ((), (site), (_class))";
+  plan.parts.push_back(std::move(of_status));
+  const Field* kind = find_field("kind");
+  MR_TRY_ASSIGN(
+      Part of_kind,
+      planner.sums(fmt::format("'kind' AS dimension, {} AS value, ", kind->sql), kind->columns));
+  plan.parts.push_back(std::move(of_kind));
   return plan;
 }
 
@@ -205,7 +228,7 @@ Result<Plan> plan_crawlers(const Question& question, Planner& planner) {
 }
 
 Result<Plan> plan_errors(const Question& question, Planner& planner) {
-  MR_TRY_ASSIGN(auto files, planner.record_files());
+  MR_TRY_ASSIGN(auto files, planner.files_of(records_table));
   Plan plan{.parts = {},
             .order = fmt::format("ORDER BY requests DESC, path, status LIMIT {}", question.limit)};
   Part part = planner.rows(
@@ -225,7 +248,8 @@ Result<Plan> plan_errors(const Question& question, Planner& planner) {
 Result<Plan> plan_recent(const Question& question, Planner& planner, LakeTables& tables) {
   constexpr std::uint64_t looked_at = 10'000;
   const char* table = question.is_of_rejects ? rejects_table : records_table;
-  MR_TRY_ASSIGN(auto files, tables.newest_files(table, looked_at));
+  const query::RecordFilter filter{.from = {}, .to = {}, .site = question.site};
+  MR_TRY_ASSIGN(auto files, tables.newest_files(table, looked_at, filter));
   Plan plan{.parts = {},
             .order = fmt::format("ORDER BY received_at DESC LIMIT {}", question.limit)};
   Part part = planner.rows(
@@ -246,6 +270,7 @@ std::string Plan::versions() const {
   for (const Part& part : parts) {
     text += fmt::format("{}:{}:{};", part.table, part.files ? part.files->table_id : "",
                         part.files ? part.files->version.value() : -1);
+    if (part.files && part.files->lag) text += std::to_string(part.files->lag->versions);
   }
   return text;
 }
@@ -255,7 +280,7 @@ Result<Plan> plan(const Question& question, LakeTables& tables) {
   switch (question.topic) {
     case Topic::timeseries: return plan_timeseries(question, planner);
     case Topic::top: return plan_top(question, planner);
-    case Topic::summary: return plan_summary(question, planner);
+    case Topic::summary: return plan_summary(planner);
     case Topic::crawlers: return plan_crawlers(question, planner);
     case Topic::errors: return plan_errors(question, planner);
     case Topic::recent: return plan_recent(question, planner, tables);
@@ -280,8 +305,9 @@ Result<void> answer(const Plan& plan, const Question& question, store::ObjectSto
         query::select_records(lake, {part.files->root, part.files->version, part.files->schema},
                               files, filter));
     in_use.push_back(std::move(records.files));
-    statement += fmt::format("{}{} FROM ({}) WHERE {} {}", statement.empty() ? "" : " UNION ALL ",
-                             part.select, records.sql, part.where, part.group_by);
+    statement += fmt::format("{}{} FROM (SELECT {} FROM ({})) WHERE {} {}",
+                             statement.empty() ? "" : " UNION ALL ", part.select, part.columns,
+                             records.sql, part.where, part.group_by);
   }
   return engine.query(fmt::format("SELECT * FROM ({}) {}", statement, plan.order), sink);
 }

@@ -18,6 +18,7 @@ struct Part {
   std::string select;               // "SELECT ...".
   std::string where;                // A condition.
   std::string group_by;             // Empty: no groups.
+  std::string columns = "*";        // Of the table, and what follows from them.
   std::optional<TableFiles> files;  // nullopt: there is no such table yet.
 };
 

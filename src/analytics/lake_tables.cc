@@ -27,12 +27,14 @@ FileFacts facts_of(const delta::AddFile& file, const std::string& time_column) {
   const json stats = json::parse(file.stats_json, nullptr, false);
   if (!stats.is_object()) return facts;
   if (const auto count = stats.find("numRecords");
-      count != stats.end() && count->is_number_integer()) {
+      count != stats.end() && count->is_number_unsigned()) {
     facts.records = count->get<std::uint64_t>();
   }
-  const json newest = stats.value("maxValues", json::object()).value(time_column, json());
-  if (newest.is_string()) {
-    if (const auto time = parse_rfc3339(newest.get<std::string>())) facts.newest = *time;
+  const auto bounds = stats.find("maxValues");
+  if (bounds == stats.end() || !bounds->is_object()) return facts;
+  const auto newest = bounds->find(time_column);
+  if (newest != bounds->end() && newest->is_string()) {
+    if (const auto time = parse_rfc3339(newest->get<std::string>())) facts.newest = *time;
   }
   return facts;
 }
@@ -69,6 +71,19 @@ const rollup::RollupDefinition* definition_of(const std::string& name) {
   return found == all.end() ? nullptr : &*found;
 }
 
+// From when on what the source got is not in the rollup, about: neither log has the time at which a
+// version of the other was committed.
+std::chrono::seconds time_behind(const delta::Snapshot& rollup, const delta::Snapshot& source,
+                                 Timestamp now) {
+  Timestamp newest = Timestamp::min();
+  for (const auto& [path, file] : rollup.files) newest = std::max(newest, file.modified);
+  Timestamp first_missing = now;
+  for (const auto& [path, file] : source.files) {
+    if (file.modified > newest) first_missing = std::min(first_missing, file.modified);
+  }
+  return std::chrono::duration_cast<std::chrono::seconds>(now - first_missing);
+}
+
 }  // namespace
 
 Result<LakeTables::Open*> LakeTables::open(const std::string& name) {
@@ -93,8 +108,7 @@ Result<LakeTables::Open*> LakeTables::open(const std::string& name) {
   return open.table ? &open : nullptr;
 }
 
-Result<std::optional<std::int64_t>> LakeTables::versions_behind(const std::string& name,
-                                                                const delta::Snapshot& rollup) {
+Result<std::optional<Lag>> LakeTables::lag(const std::string& name, const delta::Snapshot& rollup) {
   const rollup::RollupDefinition* definition = definition_of(name);
   if (definition == nullptr) return std::nullopt;
   MR_TRY_ASSIGN(const Open* source, open(source_table));
@@ -103,7 +117,9 @@ Result<std::optional<std::int64_t>> LakeTables::versions_behind(const std::strin
   const auto covered = rollup.progress.find(definition->progress_id(snapshot.table_id));
   // Below zero: what it had is void.
   if (covered == rollup.progress.end() || covered->second < 0) return std::nullopt;
-  return std::max<std::int64_t>(0, snapshot.version.value() - covered->second);
+  Lag lag{.versions = std::max<std::int64_t>(0, snapshot.version.value() - covered->second)};
+  if (lag.versions > 0) lag.time = time_behind(rollup, snapshot, clock_.now());
+  return lag;
 }
 
 Result<TableFiles> LakeTables::describe(const std::string& name, const delta::DeltaTable& table) {
@@ -112,7 +128,7 @@ Result<TableFiles> LakeTables::describe(const std::string& name, const delta::De
                        .table_id = snapshot.table_id,
                        .version = snapshot.version,
                        .schema = snapshot.schema};
-  MR_TRY_ASSIGN(described.versions_behind, versions_behind(name, snapshot));
+  MR_TRY_ASSIGN(described.lag, lag(name, snapshot));
   return described;
 }
 
@@ -129,7 +145,8 @@ Result<std::optional<TableFiles>> LakeTables::files(const std::string& name,
 }
 
 Result<std::optional<TableFiles>> LakeTables::newest_files(const std::string& name,
-                                                           std::uint64_t records_min) {
+                                                           std::uint64_t records_min,
+                                                           const query::RecordFilter& filter) {
   const std::lock_guard lock(mutex_);
   MR_TRY_ASSIGN(const Open* found, open(name));
   if (found == nullptr) return std::nullopt;
@@ -137,6 +154,7 @@ Result<std::optional<TableFiles>> LakeTables::newest_files(const std::string& na
   const std::string column = arrival_column(described.schema);
   std::vector<std::pair<FileFacts, const delta::AddFile*>> files;
   for (const auto& [path, file] : found->table->snapshot().files) {
+    if (!query::may_hold(file, described.schema, filter)) continue;
     files.emplace_back(facts_of(file, column), &file);
   }
   std::ranges::sort(files, [](const auto& left, const auto& right) {
@@ -162,7 +180,7 @@ Result<std::vector<TableState>> LakeTables::states() {
     const delta::Snapshot& snapshot = found->table->snapshot();
     if (!found->state) found->state = state_of(name, snapshot);
     TableState state = *found->state;
-    MR_TRY_ASSIGN(state.versions_behind, versions_behind(name, snapshot));
+    MR_TRY_ASSIGN(state.lag, lag(name, snapshot));
     states.push_back(std::move(state));
   }
   return states;

@@ -18,6 +18,13 @@
 
 namespace millrace::analytics {
 
+// How far a rollup is behind access_logs.
+struct Lag {
+  std::int64_t versions = 0;
+  // Since the first file of access_logs that is newer than all of the rollup's.
+  std::chrono::seconds time{0};
+};
+
 // The files of one version of a table that may hold what a filter wants.
 struct TableFiles {
   std::string root;
@@ -25,9 +32,8 @@ struct TableFiles {
   delta::Version version{-1};
   columnar::TableSchema schema;
   std::vector<delta::AddFile> files;
-  // Of a rollup: how many versions of access_logs it does not cover yet; nullopt: it covers nothing
-  // of the one that is there.
-  std::optional<std::int64_t> versions_behind;
+  // Of a rollup; nullopt: it covers nothing of the access_logs that is there.
+  std::optional<Lag> lag;
 };
 
 // How far a table has come.
@@ -39,7 +45,7 @@ struct TableState {
   std::optional<std::uint64_t> records;    // Where all files say.
   std::optional<Timestamp> newest_record;  // When the newest was received; of a rollup, its hour.
   std::optional<Timestamp> newest_file;    // When it was written.
-  std::optional<std::int64_t> versions_behind;  // As in TableFiles.
+  std::optional<Lag> lag;                  // As in TableFiles.
 };
 
 // The tables that analytics read, kept open, and as they were a moment ago. Thread-safe.
@@ -53,10 +59,10 @@ class LakeTables {
   Result<std::optional<TableFiles>> files(const std::string& name,
                                           const query::RecordFilter& filter);
 
-  // The newest files of a table, by when their records were received: enough of them to hold
-  // `records_min` records, where there are so many.
-  Result<std::optional<TableFiles>> newest_files(const std::string& name,
-                                                 std::uint64_t records_min);
+  // The newest files of a table that may hold what a filter wants, by when their records were
+  // received: enough of them to hold `records_min` records, where there are so many.
+  Result<std::optional<TableFiles>> newest_files(const std::string& name, std::uint64_t records_min,
+                                                 const query::RecordFilter& filter);
 
   // Of access_logs, dead_letters and the built-in rollups, as far as they are there.
   Result<std::vector<TableState>> states();
@@ -70,8 +76,7 @@ class LakeTables {
 
   // Null: there is none. Looks for a newer version where the last look was a second ago.
   Result<Open*> open(const std::string& name);
-  Result<std::optional<std::int64_t>> versions_behind(const std::string& name,
-                                                      const delta::Snapshot& rollup);
+  Result<std::optional<Lag>> lag(const std::string& name, const delta::Snapshot& rollup);
   Result<TableFiles> describe(const std::string& name, const delta::DeltaTable& table);
 
   store::ObjectStore& lake_;

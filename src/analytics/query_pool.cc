@@ -13,6 +13,9 @@ namespace {
 
 constexpr std::chrono::milliseconds interrupt_interval{10};
 
+// DuckDB keeps the footers of all files that an engine has read, also of those that are gone.
+constexpr int jobs_per_engine = 1'000;
+
 }  // namespace
 
 QueryPool::QueryPool(QueryPoolOptions options) : options_(std::move(options)) {
@@ -29,19 +32,14 @@ bool QueryPool::submit(Job job) {
   {
     const std::lock_guard lock(mutex_);
     if (is_stopped_ || jobs_.size() >= options_.waiting_max) return false;
-    jobs_.push_back(std::move(job));
+    jobs_.push_back({std::move(job), std::chrono::steady_clock::now() + options_.timeout});
   }
   work_changed_.notify_one();
   return true;
 }
 
-std::size_t QueryPool::waiting() const {
-  const std::lock_guard lock(mutex_);
-  return jobs_.size();
-}
-
 void QueryPool::stop() {
-  std::deque<Job> dropped;
+  std::deque<Waiting> dropped;
   {
     const std::lock_guard lock(mutex_);
     is_stopped_ = true;
@@ -60,42 +58,49 @@ void QueryPool::stop() {
 
 void QueryPool::run(Worker& worker) {
   while (true) {
-    Job job;
+    Waiting waiting;
     {
       std::unique_lock lock(mutex_);
       work_changed_.wait(lock, [this] { return is_stopped_ || !jobs_.empty(); });
       if (is_stopped_) return;
-      job = std::move(jobs_.front());
+      waiting = std::move(jobs_.front());
       jobs_.pop_front();
     }
     try {
-      work(worker, job);
+      work(worker, waiting);
     } catch (const std::exception& error) {
       log(LogLevel::error, "query: a question failed", {{"reason", error.what()}});
     }
     const std::lock_guard lock(mutex_);
     worker.deadline.reset();
     // An interrupted engine runs nothing more.
-    if (worker.engine && worker.engine->is_interrupted()) worker.engine.reset();
+    const bool is_used_up =
+        worker.engine && (worker.engine->is_interrupted() || ++worker.jobs_done >= jobs_per_engine);
+    if (is_used_up) worker.engine.reset();
   }
 }
 
-void QueryPool::work(Worker& worker, const Job& job) {
+void QueryPool::work(Worker& worker, const Waiting& waiting) {
+  if (waiting.deadline <= std::chrono::steady_clock::now()) {
+    return waiting.job(
+        fail(Errc::unavailable, "the question waited longer than query.timeout for others"));
+  }
   if (!worker.engine) {
     auto opened = sql::Engine::open(options_.engine);
-    if (!opened) return job(tl::unexpected(opened.error()));
+    if (!opened) return waiting.job(tl::unexpected(opened.error()));
     const auto set = (*opened)->execute("SET parquet_metadata_cache = true");
-    if (!set) return job(tl::unexpected(set.error()));
+    if (!set) return waiting.job(tl::unexpected(set.error()));
     const std::lock_guard lock(mutex_);
     worker.engine = *std::move(opened);
+    worker.jobs_done = 0;
   }
   {
     const std::lock_guard lock(mutex_);
     if (is_stopped_) return;
-    worker.deadline = std::chrono::steady_clock::now() + options_.timeout;
+    worker.deadline = waiting.deadline;
   }
   deadlines_changed_.notify_one();
-  job(worker.engine.get());
+  waiting.job(worker.engine.get());
 }
 
 void QueryPool::watch() {

@@ -32,31 +32,36 @@ class QueryPool {
   explicit QueryPool(QueryPoolOptions options);
   ~QueryPool() { stop(); }
 
-  // False: too many wait. The engine of a job that takes longer than the timeout is interrupted.
+  // False: too many wait. The engine of a job that is not done at its timeout, waiting included, is
+  // interrupted; one that is not begun by then gets unavailable.
   bool submit(Job job);
-
-  std::size_t waiting() const;
 
   // Drops what waits, interrupts what runs, and joins. Repeating is safe.
   void stop();
 
  private:
+  struct Waiting {
+    Job job;
+    std::chrono::steady_clock::time_point deadline;
+  };
+
   struct Worker {
     std::unique_ptr<sql::Engine> engine;
+    int jobs_done = 0;                                              // With that engine.
     std::optional<std::chrono::steady_clock::time_point> deadline;  // Of the job that runs.
     std::thread thread;
   };
 
   void run(Worker& worker);
   void watch();
-  void work(Worker& worker, const Job& job);
+  void work(Worker& worker, const Waiting& waiting);
 
   const QueryPoolOptions options_;
 
   mutable std::mutex mutex_;  // Guards all below, but for a worker's use of its engine.
   std::condition_variable work_changed_;
   std::condition_variable deadlines_changed_;
-  std::deque<Job> jobs_;
+  std::deque<Waiting> jobs_;
   bool is_stopped_ = false;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::thread watcher_;

@@ -24,6 +24,7 @@ struct Question {
   Timestamp from{};  // Included.
   Timestamp to{};    // Not included.
   std::optional<std::string> site;
+  std::vector<std::string> sites;  // What the asker may see at all; empty: everything.
   std::vector<Filter> filters;
   std::chrono::seconds step{3600};  // Of a time series: a minute, an hour or a day.
   const Field* by = nullptr;        // What a time series is split by, or the top values are of.

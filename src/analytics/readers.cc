@@ -1,5 +1,6 @@
 #include "analytics/readers.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "ingest/replies.h"
@@ -14,28 +15,46 @@ ingest::ApiKeys known(const std::vector<ReadKey>& keys) {
   return ingest::ApiKeys(std::move(all));
 }
 
+// "localhost:8080", "127.0.0.1", "[::1]:8080".
+bool is_loopback(std::string_view host) {
+  const bool is_ipv6 = host.starts_with("[");
+  const std::string_view name =
+      host.substr(0, is_ipv6 ? std::min(host.find(']') + 1, host.size()) : host.find(':'));
+  return name == "localhost" || name == "[::1]" ||
+         (name.starts_with("127.") &&
+          name.find_first_not_of("0123456789.") == std::string_view::npos);
+}
+
 }  // namespace
 
-Readers::Readers(std::vector<ReadKey> keys, bool is_closed)
-    : keys_(std::move(keys)), known_(known(keys_)), is_closed_(is_closed) {}
+Readers::Readers(ReadAccess access) : access_(std::move(access)), known_(known(access_.keys)) {}
 
 Readers::Permission Readers::permission(const http::Request& request) const {
-  if (keys_.empty() && !is_closed_) {
-    if (!ingest::is_of_strange_page(request)) return {};
-    return {.sites = {},
-            .refusal = ingest::error_reply(403, "a page of another host may not read here")};
-  }
+  if (access_.keys.empty()) return {.sites = {}, .refusal = refusal_without_keys(request)};
   const auto key = ingest::key_in(request);
   const auto found = key ? known_.find(*key) : std::nullopt;
-  if (found) return {.sites = keys_[*found].sites, .refusal = {}};
-  if (keys_.empty()) {
-    return {.sites = {},
-            .refusal = ingest::error_reply(
-                403,
-                "nobody may read here: senders have keys (api_keys), but readers have none "
-                "(set query.keys, see `millrace key create`)")};
+  if (!found) return {.sites = {}, .refusal = ingest::no_key_reply()};
+  return {.sites = access_.keys[*found].sites, .refusal = {}};
+}
+
+std::optional<http::Response> Readers::refusal_without_keys(const http::Request& request) const {
+  if (access_.is_closed) {
+    return ingest::error_reply(403,
+                               "nobody may read here: set query.keys (`millrace key create`), or "
+                               "query.allow_unauthenticated where everybody may");
   }
-  return {.sites = {}, .refusal = ingest::no_key_reply()};
+  const bool is_of_other_page =
+      ingest::is_of_strange_page(request) || request.header("sec-fetch-site") == "cross-site";
+  if (is_of_other_page) {
+    return ingest::error_reply(403, "a page of another host may not read here");
+  }
+  if (access_.takes_any_host || is_loopback(request.header("host").value_or("localhost"))) {
+    return std::nullopt;
+  }
+  return ingest::error_reply(
+      403,
+      "without keys this is read by the name localhost or its address only: set query.keys, or "
+      "query.allow_unauthenticated where everybody may read");
 }
 
 }  // namespace millrace::analytics

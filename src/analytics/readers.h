@@ -16,11 +16,19 @@ struct ReadKey {
   std::vector<std::string> sites;  // What may be read; empty: all.
 };
 
+// Who may read.
+struct ReadAccess {
+  std::vector<ReadKey> keys;
+  // Without keys: nobody may. Else everybody may who asks for this machine by a name of its own, as
+  // the pages of others do not, whatever they have their names point to (DNS rebinding).
+  bool is_closed = false;
+  bool takes_any_host = false;  // By any name, that is.
+};
+
 // Who may ask what. Immutable, so thread-safe.
 class Readers {
  public:
-  // No keys: everybody may read everything, unless `is_closed`: then nobody may.
-  Readers(std::vector<ReadKey> keys, bool is_closed);
+  explicit Readers(ReadAccess access);
 
   // What whoever sent the request may read: its sites, empty for all. Otherwise the answer.
   struct Permission {
@@ -30,9 +38,10 @@ class Readers {
   Permission permission(const http::Request& request) const;
 
  private:
-  std::vector<ReadKey> keys_;
+  std::optional<http::Response> refusal_without_keys(const http::Request& request) const;
+
+  ReadAccess access_;
   ingest::ApiKeys known_;
-  bool is_closed_ = false;
 };
 
 }  // namespace millrace::analytics

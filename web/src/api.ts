@@ -22,6 +22,7 @@ export interface TableState {
   newest_record: string | null;
   newest_file: string | null;
   versions_behind?: number;
+  seconds_behind?: number;
 }
 
 export interface Freshness {
@@ -59,7 +60,7 @@ async function get(url: string, signal: AbortSignal | null): Promise<Response> {
   try {
     response = await fetch(url, { signal, headers: known === null ? {} : { Authorization: `Bearer ${known}` } });
   } catch (error) {
-    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    if (signal?.aborted) throw error;
     throw new ApiError(0, "the server does not answer");
   }
   if (response.ok) return response;

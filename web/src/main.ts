@@ -7,11 +7,15 @@ import { kinds, SeriesPanel } from "./series";
 import { presets, rangeOf, rangeOfStep, readState, writeState, type State } from "./state";
 
 const pollMilliseconds = 3_000;
-const lateMilliseconds = 5 * 60_000;
+const lateSeconds = 5 * 60;
+const quietMilliseconds = 60 * 60_000;
+// What is new is loaded by itself so much more seldom than a load takes: a page must not keep a server busy.
+const restForEachLoad = 9;
 
 let state = readState(location.search);
 let loading = new AbortController();
 let shownVersions = "";
+let restUntil = 0;
 let sites: string[] = [];
 
 const series = new SeriesPanel(addFilters, zoomTo);
@@ -42,9 +46,15 @@ function setUp(): void {
   find<HTMLFormElement>("login").addEventListener("submit", (event) => {
     event.preventDefault();
     const input = find<HTMLInputElement>("key");
-    key.set(input.value);
+    const given = input.value.trim();
     input.value = "";
-    void poll();
+    // Nothing else can be in a header.
+    const isKey = /^[!-~]+$/.test(given);
+    find("login-error").textContent = isKey ? "" : "This is not a key.";
+    if (isKey) {
+      key.set(given);
+      void poll();
+    }
   });
   find("log-out").addEventListener("click", () => {
     key.forget();
@@ -53,6 +63,7 @@ function setUp(): void {
   });
   addEventListener("popstate", () => {
     state = readState(location.search);
+    showControls();
     void load();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => series.redraw());
@@ -92,14 +103,22 @@ function zoomTo(start: Date): void {
 function change(changes: Partial<State>): void {
   state = { ...state, ...changes };
   history.pushState(null, "", writeState(state));
+  showControls();
   void load();
 }
 
-function showControls(): void {
+function showSites(): void {
   const site = find<HTMLSelectElement>("site");
-  const names = [...new Set([...sites, ...(state.site === "" ? [] : [state.site])])].sort();
-  site.replaceChildren(make("option", { value: "" }, "All sites"), ...names.map((name) => make("option", { value: name }, name)));
+  const names = ["", ...[...new Set([...sites, ...(state.site === "" ? [] : [state.site])])].sort()];
+  // An open list would close.
+  if (names.join("\n") !== [...site.options].map((option) => option.value).join("\n")) {
+    site.replaceChildren(...names.map((name) => make("option", { value: name }, name === "" ? "All sites" : name)));
+  }
   site.value = state.site;
+}
+
+function showControls(): void {
+  showSites();
   find<HTMLSelectElement>("range").value = state.range;
   find("custom-range").hidden = state.range !== "custom";
   find<HTMLInputElement>("from").value = state.from.slice(0, 16);
@@ -138,12 +157,12 @@ function shared(): Parameters {
   return parameters;
 }
 
-// Everything of the chosen time. The panels ask one after the other: what is above comes first.
-async function load(): Promise<void> {
+// Everything of the chosen time. The panels ask one after the other: what is above comes first. Whether all of it came.
+async function load(): Promise<boolean> {
   loading.abort();
   loading = new AbortController();
   const { signal } = loading;
-  showControls();
+  const begin = Date.now();
   const parameters = shared();
   const range = rangeOf(state, new Date());
   series.setRange(range);
@@ -151,55 +170,78 @@ async function load(): Promise<void> {
     const summary = await ask("summary", parameters, signal);
     const totals = totalsOf(summary.rows);
     if (state.site === "" && state.filters.length === 0) sites = totals.sites;
-    showControls();
+    showSites();
     showTotals(totals);
+    find("load-error").hidden = true;
   } catch (error) {
-    if (!signal.aborted) complain(error);
-    return;
+    if (signal.aborted) return false;
+    if (error instanceof ApiError && (error.status === 0 || error.status === 401)) {
+      complain(error);
+      return false;
+    }
+    // What is shown is not what was asked for.
+    find("load-error").textContent = messageOf(error);
+    find("load-error").hidden = false;
+    find("totals").replaceChildren();
+    find("panels").hidden = true;
+    return false;
   }
+  find("panels").hidden = false;
   await series.load([...parameters, ["step", range.step]], signal);
   for (const panel of panels) await panel.load(parameters, signal);
-  if (!signal.aborted) document.body.dataset.loaded = String(Number(document.body.dataset.loaded ?? "0") + 1);
-}
-
-async function loadTails(): Promise<void> {
-  const { signal } = loading;
   const site: Parameters = state.site === "" ? [] : [["site", state.site]];
   const filters: Parameters = state.filters.map((filter) => ["filter", filter]);
   await tails.accepted.load([...site, ...filters], signal);
   await tails.rejected.load(site, signal);
+  if (signal.aborted) return false;
+  restUntil = Date.now() + restForEachLoad * (Date.now() - begin);
+  document.body.dataset.loaded = String(Number(document.body.dataset.loaded ?? "0") + 1);
+  return true;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function showHealth(freshness: Freshness): void {
-  const now = Date.parse(freshness.now);
   const records = freshness.tables.find((table) => table.name === "access_logs");
-  const newest = records?.newest_record ? now - Date.parse(records.newest_record) : null;
-  const late = freshness.tables.filter(
-    (table) => (table.versions_behind ?? 0) > 0 && records?.newest_file && now - Date.parse(records.newest_file) > lateMilliseconds,
-  );
+  const age = records?.newest_record ? Date.parse(freshness.now) - Date.parse(records.newest_record) : null;
+  const late = freshness.tables.filter((table) => (table.seconds_behind ?? 0) > lateSeconds);
+  const last = age === null ? "no record yet" : `last record ${format.age(age)} ago`;
   const health = find("health");
-  health.dataset.state = late.length > 0 ? "bad" : "good";
-  const last = newest === null ? "no record yet" : `last record ${format.age(newest)} ago`;
-  health.textContent = late.length > 0 ? `Sums are behind: ${late.map((table) => table.name).join(", ")}; ${last}` : `All is well: ${last}`;
+  if (late.length > 0) {
+    health.dataset.state = "bad";
+    health.textContent = `Sums are behind: ${late.map((table) => table.name).join(", ")}; ${last}`;
+  } else if (age !== null && age > quietMilliseconds) {
+    health.dataset.state = "";
+    health.textContent = `Nothing new: ${last}`;
+  } else {
+    health.dataset.state = "good";
+    health.textContent = `All is well: ${last}`;
+  }
+}
+
+function lock(): void {
+  const login = find("login");
+  if (login.hidden) {
+    login.hidden = false;
+    find("key").focus();
+  }
+  if (key.get() !== null) find("login-error").textContent = "This key is not known.";
+  key.forget();
+  shownVersions = "";
+  find("content").hidden = true;
+  find("empty").hidden = true;
+  find("banner").hidden = true;
+  find("log-out").hidden = true;
+  find("health").textContent = "Locked";
+  find("health").dataset.state = "";
 }
 
 function complain(error: unknown): void {
-  const isLocked = error instanceof ApiError && error.status === 401;
-  find("login").hidden = !isLocked;
-  if (isLocked) {
-    find("content").hidden = true;
-    find("empty").hidden = true;
-    find("login-error").textContent = key.get() === null ? "" : "This key is not known.";
-    key.forget();
-    shownVersions = "";
-    find("health").textContent = "Locked";
-    find("health").dataset.state = "";
-    find("log-out").hidden = true;
-    find("key").focus();
-    return;
-  }
+  if (error instanceof ApiError && error.status === 401) return lock();
   const banner = find("banner");
-  banner.textContent = `${error instanceof Error ? error.message : String(error)}. What is below is as it was; trying again.`;
+  banner.textContent = `${messageOf(error)}. What is below is as it was; trying again.`;
   banner.hidden = false;
   find("health").dataset.state = "bad";
   find("health").textContent = "Not reachable";
@@ -214,16 +256,12 @@ async function poll(): Promise<void> {
     find("login").hidden = true;
     find("log-out").hidden = key.get() === null;
     showHealth(freshness);
-    const has = freshness.tables.some((table) => (table.records ?? 1) > 0 && table.name !== "dead_letters" && table.version > 0);
-    const hasRejected = freshness.tables.some((table) => table.name === "dead_letters" && (table.records ?? 0) > 0);
-    find("empty").hidden = has || hasRejected;
-    find("content").hidden = !has && !hasRejected;
+    const has = freshness.tables.some((table) => (table.records ?? 1) > 0);
+    find("empty").hidden = has;
+    find("content").hidden = !has;
     const versions = freshness.tables.map((table) => `${table.name}@${table.version}`).join();
-    if ((has || hasRejected) && versions !== shownVersions) {
-      shownVersions = versions;
-      await load();
-      await loadTails();
-    }
+    if (!has || versions === shownVersions || Date.now() < restUntil) return;
+    if (await load()) shownVersions = versions;
   } catch (error) {
     complain(error);
   }
@@ -237,4 +275,5 @@ async function pollForever(): Promise<void> {
 }
 
 setUp();
+showControls();
 void pollForever();

@@ -19,6 +19,7 @@ export interface PanelOptions {
   columns: Column[];
   // What a click on a row shows more closely; null: nothing.
   filterOf?: (row: Row) => string[] | null;
+  click?: (row: Row) => void; // Instead of that.
   nothing: string; // Said where there are no rows.
 }
 
@@ -58,14 +59,25 @@ export class Panel {
       this.source.textContent = sourceText(answer);
       this.show(answer);
     } catch (error) {
-      this.fail(error);
+      if (!signal.aborted) this.fail(error);
     } finally {
       if (!signal.aborted) this.element.removeAttribute("aria-busy");
     }
   }
 
   protected show(answer: Answer): void {
-    this.body.replaceChildren(this.table(answer.rows));
+    this.keepPlace(() => this.body.replaceChildren(this.table(answer.rows)));
+  }
+
+  // New numbers come by themselves: who reads or walks the table stays where he is.
+  protected keepPlace(change: () => void): void {
+    const scrolled = this.body.querySelector(".scroll");
+    const [left, top] = [scrolled?.scrollLeft ?? 0, scrolled?.scrollTop ?? 0];
+    const buttons = () => [...this.body.querySelectorAll<HTMLElement>("button, .scroll")];
+    const focused = buttons().findIndex((element) => element === document.activeElement);
+    change();
+    this.body.querySelector(".scroll")?.scrollTo(left, top);
+    if (focused >= 0) buttons()[focused]?.focus({ preventScroll: true });
   }
 
   protected table(rows: Row[]): HTMLElement {
@@ -88,15 +100,16 @@ export class Panel {
   private row(row: Row, share: number | null): HTMLElement {
     const line = make("tr");
     const filters = this.options.filterOf?.(row) ?? null;
+    const { click = filters === null ? null : () => this.addFilters(filters) } = this.options;
     this.options.columns.forEach((column, index) => {
       const value = row[column.name] ?? null;
       const text = column.show ? column.show(value, row) : cellText(value);
       const cell = make(index === 0 ? "th" : "td", { class: column.isNumber ? "number" : "text", title: text });
       if (index === 0) cell.setAttribute("scope", "row");
-      if (index === 0 && filters !== null) {
+      if (index === 0 && click !== null) {
         const button = make("button", { type: "button", class: "drill" }, text);
         button.setAttribute("aria-label", `Show only ${text}`);
-        button.addEventListener("click", () => this.addFilters(filters));
+        button.addEventListener("click", () => click(row));
         cell.append(button);
       } else {
         cell.append(text);
@@ -112,7 +125,6 @@ export class Panel {
   }
 
   private fail(error: unknown): void {
-    if (error instanceof DOMException && error.name === "AbortError") return;
     this.problem.textContent = error instanceof ApiError ? error.message : String(error);
     this.problem.hidden = false;
   }
@@ -124,6 +136,9 @@ export function cellText(value: Cell): string {
 }
 
 function sourceText(answer: Answer): string {
-  const names = answer.sources.map((source) => source.table.replace("rollup_", "rollup "));
+  const names = answer.sources.map((source) => {
+    const behind = source.versions_behind ?? 0;
+    return source.table.replace("rollup_", "rollup ") + (behind > 0 ? ` (${behind} behind)` : "");
+  });
   return `from ${[...new Set(names)].join(", ")}`;
 }

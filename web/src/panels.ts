@@ -1,5 +1,5 @@
 // The panels of the page.
-import type { Cell, Parameters, Row } from "./api";
+import type { Cell, Row } from "./api";
 import * as format from "./format";
 import { cellText, Panel, type Column, type PanelOptions } from "./panel";
 
@@ -100,7 +100,7 @@ const accepted: PanelOptions = {
     { name: "user_agent", title: "User agent" },
     { name: "received_at", title: "Received", show: time },
   ],
-  nothing: "No record yet.",
+  nothing: "None among the newest records.",
 };
 
 const rejected: PanelOptions = {
@@ -159,5 +159,3 @@ export function totalsOf(rows: Row[]): Totals {
   }
   return totals;
 }
-
-export type { Parameters };

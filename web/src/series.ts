@@ -36,9 +36,10 @@ export class SeriesPanel extends Panel {
         topic: "timeseries",
         parameters: [["by", "kind"]],
         columns: [
-          { name: "time", title: "Time (UTC)", show: (value) => String(value) },
+          { name: "time", title: "Time (UTC)" },
           ...kinds.map((kind) => ({ name: kind.name, title: kind.label, isNumber: true })),
         ],
+        click: (row) => zoom(new Date(String(row.start))),
         nothing: "No requests in this time.",
       },
       addFilters,
@@ -61,7 +62,7 @@ export class SeriesPanel extends Panel {
     this.answer = answer;
     const steps = stepsOf(range);
     const rows = steps.map((start): Row => {
-      const row: Row = { time: format.stepLabel(start, range.step) };
+      const row: Row = { time: format.stepLabel(start, range.step), start: start.toISOString() };
       for (const kind of kinds) row[kind.name] = 0;
       return row;
     });
@@ -71,8 +72,7 @@ export class SeriesPanel extends Panel {
       if (row) row[String(sums.kind)] = sums.requests ?? 0;
     }
     this.draw(rows, steps);
-    this.details.replaceChildren(this.details.firstElementChild!, this.table(rows));
-    this.details.dataset.ready = "1";
+    this.keepPlace(() => this.details.replaceChildren(this.details.firstElementChild!, this.table(rows)));
   }
 
   private draw(rows: Row[], steps: Date[]): void {
