@@ -19,6 +19,7 @@ sys.path[:0] = [str(ROOT / "bench/pipeline"), str(ROOT / "tests")]
 
 import limits  # noqa: E402  (needs the path above)
 import measure  # noqa: E402
+import questions  # noqa: E402
 import traffic  # noqa: E402
 from deltalake import DeltaTable  # noqa: E402
 from harness.kafka import Broker  # noqa: E402
@@ -273,7 +274,7 @@ STAGES = {
     "echo": Bench.echo, "accept_to_journal": Bench.accept_to_journal, "accept_to_kafka": Bench.accept_to_kafka,
     "store": Bench.store, "send": Bench.send, "start": limits.start, "idle": limits.idle,
     "latency": limits.latency, "overload": limits.overload, "connections": limits.connections,
-    "partitions": limits.partitions, "history": limits.history,
+    "partitions": limits.partitions, "history": limits.history, "questions": questions.questions,
 }
 
 
