@@ -143,6 +143,12 @@ BROKEN = [
     ("network_admits_what_is_needed", "no names", _remove("NetworkPolicy", "dns")),
     ("network_admits_what_is_needed", "names by UDP only", _set("NetworkPolicy", "dns", "spec", "egress", 0, "ports", [{"protocol": "UDP", "port": 53}])),
     ("network_admits_what_is_needed", "no metrics", _remove("NetworkPolicy", "metrics")),
+    ("secrets_are_there", "keys of senders for those who answer readers", lambda manifests: (
+        manifests.pod("query").container["volumeMounts"].append({"name": "api-keys", "mountPath": "/run/secrets/millrace/api-keys"}),
+        manifests.pod("query").spec["volumes"].append({"name": "api-keys", "secret": {"secretName": "millrace-api-keys"}}))),
+    ("limits_cover_what_the_configuration_allows", "more questions at once", _config("query:", "query:\n  concurrency: 8")),
+    ("network_admits_nothing_else", "questions past the gateway", _set("NetworkPolicy", "query", "spec", "ingress", 0, "from", [{"namespaceSelector": {}}])),
+    ("network_admits_what_is_needed", "no questions", _set("NetworkPolicy", "query", "spec", "ingress", [])),
     ("network_admits_what_is_needed", "no gateway", _set("NetworkPolicy", "ingestion-api", "spec", "ingress", [])),
     ("network_admits_nothing_else", "every port", _set("NetworkPolicy", "kafka", "spec", "egress", 0, "ports", None)),
     ("network_admits_nothing_else", "no default", _remove("NetworkPolicy", "default-deny")),

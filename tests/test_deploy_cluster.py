@@ -35,6 +35,7 @@ WAIVED_IN_DEV = {
     ("container-security-context-user-group-id", "kafka"): "Apache's image has its own user, 1000",
     ("container-security-context-user-group-id", "kafka-topic"): "the same",
     ("deployment-replicas", "ingestion-api"): "one of everything",
+    ("deployment-replicas", "query"): "the same",
     ("pod-probes-identical", "kafka"): "a broker lives where it is ready",
 }
 

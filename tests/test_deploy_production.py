@@ -59,7 +59,7 @@ def contains(there, written):
 def test_production_runs_as_it_is_written(production):
     """Locked down, with its probes answered, by a real kubelet."""
     prod = Manifests.of(K8S / "overlays/prod")
-    for component, count in (("ingestion-api", 3), ("consumer-writer", 3)):
+    for component, count in (("ingestion-api", 3), ("consumer-writer", 3), ("query", 2)):
         written = prod.pod(component)
         pods = production.pods(component)
         assert len(pods) == count
@@ -100,10 +100,12 @@ def test_only_the_named_ways_are_open(production):
     """By a firewall that reads the NetworkPolicies."""
     node = production.node
     image = Manifests.of(K8S / "overlays/prod").pod("ingestion-api").container["image"]
-    api, writer = (production.pods(it)[0]["status"]["podIP"] for it in ("ingestion-api", "consumer-writer"))
+    api, writer, query = (production.pods(it)[0]["status"]["podIP"] for it in ("ingestion-api", "consumer-writer", "query"))
     urls = {"api": f"http://{api}:8080", "service": "http://ingestion-api.millrace.svc.cluster.local",
-            "api's metrics": f"http://{api}:8081", "writer's metrics": f"http://{writer}:8081"}
-    want = {"gateway": {"api", "service"}, "monitoring": {"api's metrics", "writer's metrics"}, "strangers": set()}
+            "api's metrics": f"http://{api}:8081", "writer's metrics": f"http://{writer}:8081",
+            "page": "http://query.millrace.svc.cluster.local", "page's metrics": f"http://{query}:8081"}
+    want = {"gateway": {"api", "service", "page"}, "monitoring": {"api's metrics", "writer's metrics", "page's metrics"},
+            "strangers": set()}
 
     def reached(namespace):
         return {what for what, url in urls.items() if node.execute(

@@ -14,7 +14,8 @@ struct CheckArguments {
 
 int check_config(const CheckArguments& check) {
   ConfigArguments arguments{.file = check.file};
-  if (check.is_without_secrets) arguments.secrets_of_others = {"api_keys", "journal.kafka", "s3"};
+  if (check.is_without_secrets)
+    arguments.secrets_of_others = {"api_keys", "query.keys", "journal.kafka", "s3"};
   AppConfig config;
   if (const auto loaded = load_config(arguments, config); !loaded) {
     return complain(loaded.error().message, exit_usage);

@@ -273,6 +273,11 @@ Result<std::vector<TableState>> AnalyticsService::look_at_tables() {
                  "readers see it.",
                  labels)
           .set(static_cast<double>(state.lag->versions));
+      metrics_
+          .gauge("millrace_query_rollup_lag_seconds",
+                 "Since when access_logs has records that a rollup does not cover yet, about.",
+                 labels)
+          .set(static_cast<double>(state.lag->time.count()));
     }
   }
   return states;

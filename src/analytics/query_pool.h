@@ -20,7 +20,7 @@ struct QueryPoolOptions {
   int threads = 2;               // Questions answered at once; each has an engine of its own.
   std::size_t waiting_max = 64;  // Further ones that wait.
   std::chrono::milliseconds timeout{10'000};
-  sql::EngineOptions engine{};
+  sql::EngineOptions engine{.memory_bytes_max = 512UL << 20};
 };
 
 // Threads that answer questions, each with an SQL engine that is kept open. Thread-safe.

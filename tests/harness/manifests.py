@@ -56,7 +56,7 @@ class Pod:
 
     @property
     def command(self):
-        """What the program is to do: ingest, write, aggregate or maintain."""
+        """What the program is to do: ingest, write, aggregate, maintain or query."""
         return self.container["args"][0]
 
     @property

@@ -34,6 +34,7 @@ class Production:
     def __init__(self, node, folder):
         self.node, self.folder = node, folder
         self.api_key, self.digest = make_key("shop")
+        self.read_key, self.read_digest = make_key("team")
         hosts = [f"kafka-{index}.kafka.example.com" for index in range(3)]
         self.certificate, key = make_certificate(folder, "kafka", hosts)
         keystore = folder / "keystore.pem"
@@ -87,7 +88,7 @@ class Production:
 
     def secrets(self):
         """As External Secrets would make them."""
-        content = {"millrace-api-keys": {"shop": self.digest},
+        content = {"millrace-api-keys": {"shop": self.digest}, "millrace-query-keys": {"team": self.read_digest},
                    "millrace-kafka": {"username": "millrace", "password": "of the test", "ca.crt": self.certificate.read_text()},
                    "millrace-s3": {"access_key_id": self.server.key, "secret_access_key": self.server.secret}}
         return [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": self.NAMESPACE},

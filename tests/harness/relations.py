@@ -13,7 +13,9 @@ from harness.process import BINARY
 SECRETS = "/run/secrets/millrace"
 # The sections whose secrets and addresses a command uses.
 USES_KAFKA = {"ingest", "write"}
-USES_TABLES = {"write", "aggregate", "maintain"}
+USES_TABLES = {"write", "aggregate", "maintain", "query"}
+# Who is asked by others.
+SERVES = {"ingest": "ingestion-api", "query": "query"}
 UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "ms": 0.001, "s": 1,
          "m": 60, "h": 3600, "d": 86400}
 
@@ -178,7 +180,7 @@ def secrets_are_there(manifests):
     for pod in manifests.ours:
         for path in secret_files(manifests.config_text(pod)):
             part = path.removeprefix(SECRETS + "/").split("/")[0]
-            users = {"api-keys": {"ingest"}, "kafka": USES_KAFKA, "s3": USES_TABLES}[part]
+            users = {"api-keys": {"ingest"}, "query-keys": {"query"}, "kafka": USES_KAFKA, "s3": USES_TABLES}[part]
             volume = pod.volume_of(path)
             if pod.command not in users:
                 if volume:
@@ -233,7 +235,7 @@ def drains_fit_into_the_grace_period(manifests):
         longest = pre_stop + 2 * quantity(settings(manifests)["shutdown.grace"]) + 5
         if pod.spec["terminationGracePeriodSeconds"] <= longest:
             yield f"{pod.name} is killed after {pod.spec['terminationGracePeriodSeconds']} s, and may drain for {longest}"
-        if pod.command == "ingest" and pre_stop < 5:
+        if pod.command in SERVES and pre_stop < 5:
             yield f"{pod.name} stops to listen while proxies still send to it"
 
 
@@ -245,6 +247,7 @@ def limits_cover_what_the_configuration_allows(manifests):
         "write": quantity(config["writer.buffer_size_max"]) + program,
         "aggregate": quantity(config["sql.memory_max"]) + program,
         "maintain": quantity(config["sql.memory_max"]) + program,
+        "query": config["query.concurrency"] * quantity(config["query.memory_max"]) + program,
     }
     cache = quantity(config["cache.size_max"])
     for pod in manifests.ours:
@@ -383,10 +386,11 @@ def network_admits_what_is_needed(manifests):
         if scraped and "admin" in pod.ports and not network.enters(pod, pod.ports["admin"], namespace="monitoring"):
             yield f"Prometheus cannot reach {pod.name}"
     gateways = [parent["namespace"] for it in manifests.all("HTTPRoute") for parent in it["spec"]["parentRefs"]]
-    api = manifests.pod("ingestion-api")
-    for namespace in gateways or ["any"]:
-        if not network.enters(api, api.ports["http"], namespace=namespace):
-            yield f"batches from {namespace} cannot reach the ingestion API"
+    for name in SERVES.values():
+        pod = manifests.pod(name)
+        for namespace in gateways or ["any"]:
+            if not network.enters(pod, pod.ports["http"], namespace=namespace):
+                yield f"requests from {namespace} cannot reach {name}"
 
 
 def network_admits_nothing_else(manifests):
@@ -403,7 +407,7 @@ def network_admits_nothing_else(manifests):
     if {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} not in network.policies:
         yield "what is not named is not denied"
     for pod in manifests.ours:
-        if network.enters(pod, 8080, namespace="any") and pod.command != "ingest":
+        if network.enters(pod, 8080, namespace="any") and (pod.command not in SERVES or manifests.all("HTTPRoute")):
             yield f"{pod.name} takes connections that it does not serve"
         if pod.command not in USES_TABLES and network.leaves(pod, 443):
             yield f"{pod.name} can connect to all the world"
