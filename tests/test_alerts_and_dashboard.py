@@ -66,8 +66,9 @@ def processes(tmp_path_factory):
             wait_until("the metrics can be asked for", lambda it=process: it.admin_url, process.log_tail)
         assert serve.post([{"ts": 1767323045, "path": "/a"}, {"path": "/no-time"}]).status == 202
         wait_until("the table has it", lambda: serve.metric("millrace_writer_records_total"), serve.log_tail)
-        wait_until("the gauges say so", lambda: serve.get("/api/v1/freshness").status == 200 and serve.metric(
-            "millrace_query_table_newest_record_timestamp_seconds"), serve.log_tail)
+        wait_until("the gauges say so", lambda: serve.get("/api/v1/freshness").status == 200 and all(
+            serve.metric(f"millrace_query_{name}") is not None
+            for name in ("table_newest_record_timestamp_seconds", "rollup_lag_versions")), serve.log_tail)
         # Requests are sent again only where there is no answer.
         server.stop()
         serve.post([{"ts": 1767323045, "path": "/b"}])

@@ -26,8 +26,9 @@ def test_each_metric_is_documented_and_each_documented_one_is_there(start):
     server.post([{"ts": 1767323045, "path": "/a"}, {"path": "/no-time"}])
     # Partitions are told of when the writer has them, which is after the server is ready.
     wait_until("the lag is told", lambda: "millrace_writer_partition_lag_seconds" in families(server), server.log_tail)
-    wait_until("the rollups have it", lambda: "newest_record_timestamp" in server.metrics_text()
-               if server.get("/api/v1/freshness").status == 200 else False, server.log_tail)
+    wait_until("the gauges say so", lambda: server.get("/api/v1/freshness").status == 200 and all(
+        server.metric(f"millrace_query_{name}") is not None
+        for name in ("table_newest_record_timestamp_seconds", "rollup_lag_versions")), server.log_tail)
     exported = {name if family.type != "counter" else f"{name}_total": family.type
                 for name, family in families(server).items()}
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \|",
