@@ -21,6 +21,7 @@ DAY = "?range=custom&from=2026-01-02T00:00:00.000Z&to=2026-01-03T00:00:00.000Z"
 
 @pytest.fixture(scope="module")
 def browser():
+    expect.set_options(timeout=1000 * HANG_SECONDS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         yield browser

@@ -71,7 +71,7 @@ struct QueryArguments {
   std::string to{};
   std::string site{};
   std::string format = "table";
-  std::string sql;
+  std::optional<std::string> sql{};
   bool serves = false;
   std::string memory = "1GiB";
   std::string timeout{};
@@ -143,7 +143,7 @@ Result<query::RecordFilter> filter_of(const QueryArguments& arguments) {
 
 int query(const QueryArguments& arguments) {
   if (arguments.serves) return serve_queries(arguments.where);
-  if (arguments.sql.empty()) return complain("query: want SQL, or --serve", exit_usage);
+  if (!arguments.sql) return complain("query: want SQL, or --serve", exit_usage);
   const auto format = query::parse_result_format(arguments.format);
   if (!format) return complain("--format: " + format.error().message, exit_usage);
   const auto memory = parse_size(arguments.memory);
@@ -164,7 +164,7 @@ int query(const QueryArguments& arguments) {
     return std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
   });
   QueryWatch watch(**engine, timeout);
-  const auto done = query_lake(**engine, arguments.where, *filter, arguments.sql, *sink);
+  const auto done = query_lake(**engine, arguments.where, *filter, *arguments.sql, *sink);
   if (watch.was_stopped()) return exit_interrupted;
   if (watch.was_late()) return complain_late(*timeout);
   if (!done) return complain(done.error().message);

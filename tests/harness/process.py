@@ -146,8 +146,12 @@ class Millrace:
         process.stdout.close()
 
     def start(self, crash_point=None):
-        """Starts the process and waits until it is ready."""
+        """Starts the process and waits until it is ready; where it pauses at a crash point, until it does."""
         self.spawn(crash_point)
+        if crash_point and crash_point.endswith(":pause"):
+            # Nobody answers then: to ask whether it is ready might take for ever.
+            wait_until("it pauses", self.is_paused, self.log_tail)
+            return self
         wait_until("ready after the start", self._is_ready_or_gone, self.log_tail)
         assert self.is_running(), f"ended during its start:\n{self.log_tail()}"
         return self
