@@ -8,6 +8,7 @@ WORKDIR /src
 ENV MILLRACE_CACHE=/opt/millrace-cache
 # What the tools list changes seldom: sources below do not undo this layer.
 COPY tools/install_dependencies.sh tools/dependencies.lock tools/apt_packages.txt tools/hide_symbols.py tools/
+COPY web/package.json web/package-lock.json web/.npmrc web/
 RUN --mount=type=secret,id=ca \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt,sharing=locked \

@@ -5,6 +5,7 @@ import time
 from urllib.parse import urlencode
 
 from harness.process import BINARY, Millrace, query, run
+from harness.waiting import wait_until
 
 SITES = 100
 RECORDS_PER_SITE = 72_000  # 100 an hour.
@@ -34,8 +35,7 @@ def questions(bench):
     try:
         _send(server)
         total = SITES * RECORDS_PER_SITE
-        while not _is_summed_up_and_merged(server, total):
-            time.sleep(1)
+        wait_until("all is summed up and merged", lambda: _is_summed_up_and_merged(server, total), server.log_tail, 900)
         rows = {name: int(query(server.data_dir, f"SELECT count(*) AS n FROM rollup_by_{name}")[0]["n"])
                 for name in ("bot", "path", "user_agent")}
         print(f"rows of the rollups: {rows}")
