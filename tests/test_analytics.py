@@ -1,9 +1,11 @@
 """The analytics API: the same numbers as SQL, from rollups where they can say them, and who may ask."""
 import csv
 import hashlib
+import http.client
 import io
 import json
 import re
+import socket
 from urllib.parse import urlencode
 
 import pytest
@@ -227,6 +229,26 @@ def test_too_long_a_question_ends_and_the_next_one_is_answered(start, tmp_path):
     assert server.get(path).json["rows"], "there is time enough"
 
 
+def test_what_nobody_waits_for_any_more_is_not_worked_out(start, tmp_path):
+    log = tmp_path / "log"
+    log.write_text(run("generate", "--records", 200_000, "--begin", "2026-01-02T00:00:00Z").stdout)
+    server = start({"query.concurrency": 1, "query.threads": 1, "query.timeout": "10m"})
+    run("send", log, "--to", server.url)
+    wait_until("all is there", lambda: server.get("/api/v1/freshness").json["tables"][0]["records"] == 200_000)
+    path = f"/api/v1/top?{urlencode({**DAY, 'by': 'client_ip', 'filter': 'user_agent*=o'})}"
+    leaving = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(60)]
+    for connection in leaving:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    staying = http.client.HTTPConnection("127.0.0.1", server.port)
+    staying.request("GET", path)
+    for connection in leaving:
+        connection.close()
+    assert staying.getresponse().status == 200, "whoever waits gets an answer"
+    counts = {status: server.metric("millrace_query_requests_total", topic="top", status=status) or 0
+              for status in ("200", "499", "503")}
+    assert counts["499"] > 0 and counts["503"] == 0 and sum(counts.values()) == 61, counts
+
+
 SITES = ("shop.example", "blog.example", "docs.example")
 
 
@@ -257,6 +279,16 @@ def test_without_a_readers_key_there_is_nothing_to_see(locked):
         assert locked.get(f"/api/v1/{topic}").status == 401
         assert locked.get(f"/api/v1/{topic}", X_API_Key="shop.example").status == 401
     assert locked.get("/api/v1/freshness", Authorization="Bearer one").status == 200
+
+
+@pytest.mark.parametrize("key, sees_sizes", [("all", True), ("two", False), ("one", False)])
+def test_how_much_all_sites_have_is_for_keys_of_all_sites(locked, key, sees_sizes):
+    records = locked.get("/api/v1/freshness", X_API_Key=key).json["tables"][0]
+    assert records["name"] == "access_logs" and records["newest_record"] and records["version"] > 0
+    assert [records[name] is not None for name in ("files", "bytes", "records")] == [sees_sizes] * 3
+
+
+def test_the_page_is_for_everybody(locked):
     assert locked.get("/", Accept="text/html").status == 200, "the page asks for the key"
 
 

@@ -314,8 +314,7 @@ def test_too_few_replicas_in_sync_are_heard_as_busy_and_nothing_is_acknowledged(
     follower.up()
     try:
         broker.topic = broker.topic + "-replicated"
-        broker.make_topic(replicas=2)
-        broker.alter_topic("min.insync.replicas", 2)
+        broker.make_topic(replicas=2, settings={"min.insync.replicas": "2"})
         ingest, write = cluster("ingest"), cluster("write")
         assert "min.insync.replicas" not in ingest.log_tail()
         assert ingest.post([{"ts": AT, "path": "/both"}]).status == 202

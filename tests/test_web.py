@@ -88,6 +88,14 @@ def screenshot(page, name):
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 
+def check_that_everybody_can_use(page):
+    page.evaluate(AXE.read_text())
+    problems = page.evaluate("axe.run().then(result => result.violations)")
+    serious = [(it["id"], [node["html"] for node in it["nodes"]][:3]) for it in problems
+               if it["impact"] in ("serious", "critical")]
+    assert not serious
+
+
 def number(text):
     return int(re.sub(r"\D", "", text))
 
@@ -109,6 +117,7 @@ def test_an_empty_server_says_how_to_send_the_first_batch(start, open_page):
     expect(page.locator("#empty")).to_contain_text(f"millrace send --to {server.url} access.log")
     expect(page.locator("#content")).to_be_hidden()
     screenshot(page, "empty")
+    check_that_everybody_can_use(page)
     server.post({"timestamp": "2026-01-02T03:04:05Z", "path": "/first"})
     expect(page.locator("#accepted")).to_contain_text("/first")
     expect(page.locator("#empty")).to_be_hidden()
@@ -193,11 +202,7 @@ def test_it_fits_every_screen_and_everybody_can_use_it(server, open_page, width,
     page = loaded(open_page(f"{server.url}/{DAY}", width=width, color_scheme=scheme))
     screenshot(page, f"{scheme}-{width}")
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing is cut off at the side"
-    page.evaluate(AXE.read_text())
-    problems = page.evaluate("axe.run().then(result => result.violations)")
-    serious = [(it["id"], [node["html"] for node in it["nodes"]][:3]) for it in problems
-               if it["impact"] in ("serious", "critical")]
-    assert not serious
+    check_that_everybody_can_use(page)
 
 
 def test_the_keyboard_reaches_everything(server, open_page):
@@ -272,6 +277,7 @@ def test_where_keys_are_needed_the_page_asks_for_one(start, open_page):
     page.get_by_label("Key").fill("wrong")
     page.get_by_role("button", name="Log in").click()
     expect(page.locator("#login-error")).to_have_text("This key is not known.")
+    check_that_everybody_can_use(page)
     page.get_by_label("Key").fill("read")
     page.get_by_role("button", name="Log in").click()
     expect(page.locator("#paths")).to_contain_text("/secret")
@@ -291,6 +297,7 @@ def test_a_server_that_is_away_is_told_and_what_was_there_stays(start, open_page
     expect(page.locator("#banner")).to_contain_text("the server does not answer")
     expect(page.locator("#paths")).to_contain_text("/kept")
     screenshot(page, "away")
+    check_that_everybody_can_use(page)
 
 
 def test_the_first_load_is_small(server):

@@ -8,8 +8,8 @@
 
 #include "analytics/answer.h"
 #include "analytics/web_page.h"
-#include "base/sha256.h"
 #include "base/time_text.h"
+#include "http/etag.h"
 #include "ingest/api_document.h"
 #include "ingest/replies.h"
 #include "query/result_format.h"
@@ -24,9 +24,8 @@ using nlohmann::ordered_json;
 constexpr std::string_view api_folder = "/api/";
 constexpr std::string_view freshness_path = "/api/v1/freshness";
 
-std::string etag_of(std::string_view what) {
-  return fmt::format("\"{}\"", sha256_hex(what).substr(0, 32));
-}
+// In the metrics, as nginx counts it: HTTP has no status for what nobody gets.
+constexpr int status_of_gone_client = 499;
 
 // Answers are the reader's own, and may be kept as long as the tables stay as they are.
 void add_cache_headers(http::Response& response, const std::string& etag) {
@@ -36,8 +35,7 @@ void add_cache_headers(http::Response& response, const std::string& etag) {
 }
 
 std::optional<http::Response> not_modified(const http::Request& request, const std::string& etag) {
-  const auto known = request.header("if-none-match");
-  if (!known || (*known != "*" && known->find(etag) == std::string_view::npos)) return std::nullopt;
+  if (!http::has_already(request, etag)) return std::nullopt;
   http::Response response{.status = 304, .content_type = "", .headers = {}, .body = ""};
   add_cache_headers(response, etag);
   return response;
@@ -97,12 +95,16 @@ http::Response failure_of(const Error& error, const sql::Engine& engine,
   return ingest::retry_reply(503, error.message);
 }
 
-ordered_json json_of(const TableState& state) {
+ordered_json json_of(const TableState& state, bool has_sizes) {
   ordered_json json = {{"name", state.name},    {"version", state.version.value()},
-                       {"files", state.files},  {"bytes", state.bytes},
+                       {"files", nullptr},      {"bytes", nullptr},
                        {"records", nullptr},    {"newest_record", nullptr},
                        {"newest_file", nullptr}};
-  if (state.records) json["records"] = *state.records;
+  if (has_sizes) {
+    json["files"] = state.files;
+    json["bytes"] = state.bytes;
+    if (state.records) json["records"] = *state.records;
+  }
   if (state.newest_record) json["newest_record"] = to_rfc3339(*state.newest_record);
   if (state.newest_file) json["newest_file"] = to_rfc3339(*state.newest_file);
   if (state.lag) {
@@ -185,21 +187,24 @@ void AnalyticsService::handle(http::Request request, http::Responder responder) 
   struct Pending {
     http::Request request;
     http::Responder responder;
+    std::vector<std::string> sites;  // That may be read.
     std::optional<Question> question;
   };
   const auto pending = std::make_shared<Pending>(
-      Pending{std::move(request), std::move(responder), std::move(question)});
-  const auto answer = [this, pending](const Result<sql::Engine*>& engine) {
+      Pending{std::move(request), std::move(responder), permission.sites, std::move(question)});
+  // The page drops what it asked for where its reader goes on to something else.
+  const StopCheck is_unwanted = pending->responder.client_check();
+  const auto answer = [this, pending, is_unwanted](const Result<sql::Engine*>& engine) {
     const auto start = clock_.monotonic_now();
     http::Response response = !engine ? ingest::retry_reply(503, engine.error().message)
                               : pending->question
                                   ? answer_question(*pending->question, pending->request, **engine)
-                                  : freshness();
+                                  : freshness(pending->sites);
     duration_.observe(std::chrono::duration<double>(clock_.monotonic_now() - start).count());
-    count(pending->request.path, response.status);
+    count(pending->request.path, is_unwanted() ? status_of_gone_client : response.status);
     pending->responder.respond(std::move(response));
   };
-  if (pool_.submit(answer)) return;
+  if (pool_.submit(permission.reader, answer, is_unwanted)) return;
   count(pending->request.path, 503);
   pending->responder.respond(
       ingest::retry_reply(503, "too many questions wait (query.waiting_max)"));
@@ -211,7 +216,7 @@ http::Response AnalyticsService::answer_question(const Question& question,
   const auto planned = plan(question, tables_);
   if (!planned) return ingest::retry_reply(503, planned.error().message);
   const std::string etag =
-      etag_of(options_.version + identity_of(question, request) + planned->versions());
+      http::etag_of(options_.version + identity_of(question, request) + planned->versions());
   if (auto unchanged = not_modified(request, etag)) return *std::move(unchanged);
   http::Response response;
   const auto sink =
@@ -237,11 +242,12 @@ http::Response AnalyticsService::answer_question(const Question& question,
   return response;
 }
 
-http::Response AnalyticsService::freshness() {
+http::Response AnalyticsService::freshness(const std::vector<std::string>& sites) {
   const auto states = look_at_tables();
   if (!states) return ingest::retry_reply(503, states.error().message);
   ordered_json tables = ordered_json::array();
-  for (const TableState& state : *states) tables.push_back(json_of(state));
+  // How much all sites have together is not for those who may read some.
+  for (const TableState& state : *states) tables.push_back(json_of(state, sites.empty()));
   const ordered_json body = {{"now", to_rfc3339(clock_.now())}, {"tables", std::move(tables)}};
   http::Response response{.body = body.dump() + "\n"};
   // It says what time it is.

@@ -52,7 +52,8 @@ class AnalyticsService final : public http::Handler {
                                  sql::Engine& engine);
   // How far they have come, and the gauges of it.
   Result<std::vector<TableState>> look_at_tables();
-  http::Response freshness();
+  // `sites`: what whoever asks may read; empty: all.
+  http::Response freshness(const std::vector<std::string>& sites);
   void count(std::string_view path, int status);
 
   const AnalyticsOptions options_;

@@ -303,7 +303,7 @@ Result<void> answer(const Plan& plan, const Question& question, store::ObjectSto
     MR_TRY_ASSIGN(
         auto records,
         query::select_records(lake, {part.files->root, part.files->version, part.files->schema},
-                              files, filter));
+                              files, filter, [&] { return engine.is_interrupted(); }));
     in_use.push_back(std::move(records.files));
     statement += fmt::format("{}{} FROM (SELECT {} FROM ({})) WHERE {} {}",
                              statement.empty() ? "" : " UNION ALL ", part.select, part.columns,

@@ -14,6 +14,8 @@ namespace {
 using nlohmann::json;
 
 constexpr std::chrono::seconds look_interval{1};
+// Whoever comes while somebody looks takes what is not older than this.
+constexpr std::chrono::seconds look_age_max{10};
 constexpr const char* source_table = "access_logs";
 
 // What a file's statistics say, as far as they do.
@@ -86,45 +88,88 @@ std::chrono::seconds time_behind(const delta::Snapshot& rollup, const delta::Sna
 
 }  // namespace
 
-Result<LakeTables::Open*> LakeTables::open(const std::string& name) {
-  const auto now = clock_.monotonic_now();
-  const auto [entry, is_new] = tables_.try_emplace(name);
-  Open& open = entry->second;
-  if (!is_new && now - open.looked_at < look_interval) return open.table ? &open : nullptr;
-  if (!open.table) {
-    auto table = delta::DeltaTable::open(lake_, clock_, name);
-    if (!table && table.error().code != Errc::not_found) return tl::unexpected(table.error());
-    if (table) open.table = std::make_unique<delta::DeltaTable>(*std::move(table));
-  } else {
-    const delta::Version before = open.table->snapshot().version;
-    if (const auto refreshed = open.table->refresh(); !refreshed) {
-      // It may be another table by now, or none.
-      tables_.erase(entry);
-      return tl::unexpected(refreshed.error());
-    }
-    if (open.table->snapshot().version != before) open.state.reset();
+LakeTables::Entry& LakeTables::entry(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  return tables_[name];
+}
+
+std::optional<LakeTables::SharedSnapshot> LakeTables::known(const Entry& entry,
+                                                            std::chrono::seconds age_max) {
+  const std::lock_guard lock(mutex_);
+  if (!entry.looked_at || clock_.monotonic_now() - *entry.looked_at >= age_max) return std::nullopt;
+  return entry.snapshot;
+}
+
+Result<LakeTables::SharedSnapshot> LakeTables::snapshot(const std::string& name) {
+  Entry& found = entry(name);
+  if (auto fresh = known(found, look_interval)) return *std::move(fresh);
+  std::unique_lock looking(found.looking, std::try_to_lock);
+  if (!looking) {
+    if (auto older = known(found, look_age_max)) return *std::move(older);
+    looking.lock();
   }
-  open.looked_at = now;
-  return open.table ? &open : nullptr;
+  if (auto fresh = known(found, look_interval)) return *std::move(fresh);
+  return look(name, found);
+}
+
+Result<LakeTables::SharedSnapshot> LakeTables::look(const std::string& name, Entry& entry) {
+  const auto start = clock_.monotonic_now();
+  const delta::Version before = entry.table ? entry.table->snapshot().version : delta::Version(-1);
+  Result<void> looked;
+  if (entry.table) {
+    looked = entry.table->refresh();
+    // It may be another table by now, or none.
+    if (!looked) entry.table.reset();
+  } else {
+    auto opened = delta::DeltaTable::open(lake_, clock_, name);
+    if (opened) {
+      entry.table = std::make_unique<delta::DeltaTable>(*std::move(opened));
+    } else if (opened.error().code != Errc::not_found) {
+      looked = tl::unexpected(std::move(opened).error());
+    }
+  }
+  const bool is_newer = entry.table && entry.table->snapshot().version != before;
+  SharedSnapshot newer;
+  if (is_newer) newer = std::make_shared<const delta::Snapshot>(entry.table->snapshot());
+  const std::lock_guard lock(mutex_);
+  if (is_newer || !looked) {
+    entry.snapshot = std::move(newer);
+    entry.state.reset();
+  }
+  entry.looked_at.reset();
+  if (!looked) return tl::unexpected(std::move(looked).error());
+  entry.looked_at = start;
+  return entry.snapshot;
+}
+
+std::shared_ptr<const TableState> LakeTables::state(const std::string& name,
+                                                    const SharedSnapshot& snapshot) {
+  Entry& found = entry(name);
+  {
+    const std::lock_guard lock(mutex_);
+    if (found.state && found.snapshot == snapshot) return found.state;
+  }
+  auto made = std::make_shared<const TableState>(state_of(name, *snapshot));
+  const std::lock_guard lock(mutex_);
+  if (found.snapshot == snapshot) found.state = made;
+  return made;
 }
 
 Result<std::optional<Lag>> LakeTables::lag(const std::string& name, const delta::Snapshot& rollup) {
   const rollup::RollupDefinition* definition = definition_of(name);
   if (definition == nullptr) return std::nullopt;
-  MR_TRY_ASSIGN(const Open* source, open(source_table));
+  MR_TRY_ASSIGN(const SharedSnapshot source, snapshot(source_table));
   if (source == nullptr) return std::nullopt;
-  const delta::Snapshot& snapshot = source->table->snapshot();
-  const auto covered = rollup.progress.find(definition->progress_id(snapshot.table_id));
+  const auto covered = rollup.progress.find(definition->progress_id(source->table_id));
   // Below zero: what it had is void.
   if (covered == rollup.progress.end() || covered->second < 0) return std::nullopt;
-  Lag lag{.versions = std::max<std::int64_t>(0, snapshot.version.value() - covered->second)};
-  if (lag.versions > 0) lag.time = time_behind(rollup, snapshot, clock_.now());
+  Lag lag{.versions = std::max<std::int64_t>(0, source->version.value() - covered->second)};
+  if (lag.versions > 0) lag.time = time_behind(rollup, *source, clock_.now());
   return lag;
 }
 
-Result<TableFiles> LakeTables::describe(const std::string& name, const delta::DeltaTable& table) {
-  const delta::Snapshot& snapshot = table.snapshot();
-  TableFiles described{.root = table.root(),
+Result<TableFiles> LakeTables::describe(const std::string& name, const delta::Snapshot& snapshot) {
+  TableFiles described{.root = name,
                        .table_id = snapshot.table_id,
                        .version = snapshot.version,
                        .schema = snapshot.schema};
@@ -134,11 +179,10 @@ Result<TableFiles> LakeTables::describe(const std::string& name, const delta::De
 
 Result<std::optional<TableFiles>> LakeTables::files(const std::string& name,
                                                     const query::RecordFilter& filter) {
-  const std::lock_guard lock(mutex_);
-  MR_TRY_ASSIGN(const Open* found, open(name));
+  MR_TRY_ASSIGN(const SharedSnapshot found, snapshot(name));
   if (found == nullptr) return std::nullopt;
-  MR_TRY_ASSIGN(TableFiles described, describe(name, *found->table));
-  for (const auto& [path, file] : found->table->snapshot().files) {
+  MR_TRY_ASSIGN(TableFiles described, describe(name, *found));
+  for (const auto& [path, file] : found->files) {
     if (query::may_hold(file, described.schema, filter)) described.files.push_back(file);
   }
   return described;
@@ -147,13 +191,12 @@ Result<std::optional<TableFiles>> LakeTables::files(const std::string& name,
 Result<std::optional<TableFiles>> LakeTables::newest_files(const std::string& name,
                                                            std::uint64_t records_min,
                                                            const query::RecordFilter& filter) {
-  const std::lock_guard lock(mutex_);
-  MR_TRY_ASSIGN(const Open* found, open(name));
+  MR_TRY_ASSIGN(const SharedSnapshot found, snapshot(name));
   if (found == nullptr) return std::nullopt;
-  MR_TRY_ASSIGN(TableFiles described, describe(name, *found->table));
+  MR_TRY_ASSIGN(TableFiles described, describe(name, *found));
   const std::string column = arrival_column(described.schema);
   std::vector<std::pair<FileFacts, const delta::AddFile*>> files;
-  for (const auto& [path, file] : found->table->snapshot().files) {
+  for (const auto& [path, file] : found->files) {
     if (!query::may_hold(file, described.schema, filter)) continue;
     files.emplace_back(facts_of(file, column), &file);
   }
@@ -170,18 +213,14 @@ Result<std::optional<TableFiles>> LakeTables::newest_files(const std::string& na
 }
 
 Result<std::vector<TableState>> LakeTables::states() {
-  const std::lock_guard lock(mutex_);
   std::vector<std::string> names = {source_table, "dead_letters"};
   for (const auto& definition : rollup::built_in_rollups()) names.push_back(definition.name);
   std::vector<TableState> states;
   for (const std::string& name : names) {
-    MR_TRY_ASSIGN(Open * found, open(name));
+    MR_TRY_ASSIGN(const SharedSnapshot found, snapshot(name));
     if (found == nullptr) continue;
-    const delta::Snapshot& snapshot = found->table->snapshot();
-    if (!found->state) found->state = state_of(name, snapshot);
-    TableState state = *found->state;
-    MR_TRY_ASSIGN(state.lag, lag(name, snapshot));
-    states.push_back(std::move(state));
+    TableState& now = states.emplace_back(*state(name, found));
+    MR_TRY_ASSIGN(now.lag, lag(name, *found));
   }
   return states;
 }

@@ -68,22 +68,37 @@ class LakeTables {
   Result<std::vector<TableState>> states();
 
  private:
-  struct Open {
+  using SharedSnapshot = std::shared_ptr<const delta::Snapshot>;  // Null: there is no table.
+
+  struct Entry {
+    // Held while somebody looks, which may have to wait for S3; guards `table`.
+    std::mutex looking;
     std::unique_ptr<delta::DeltaTable> table;  // Null: there was none.
-    std::chrono::steady_clock::time_point looked_at;
-    std::optional<TableState> state;  // Of its version, once it was asked for.
+
+    // Guarded by the mutex of all. What the last look found, and when that was; nullopt: none yet,
+    // or it failed.
+    std::optional<std::chrono::steady_clock::time_point> looked_at;
+    SharedSnapshot snapshot;
+    std::shared_ptr<const TableState> state;  // Of the snapshot, once it was asked for.
   };
 
-  // Null: there is none. Looks for a newer version where the last look was a second ago.
-  Result<Open*> open(const std::string& name);
+  // Looks for a newer version where the last look was a second ago. Where somebody else does so
+  // just now, the others go on with what there was.
+  Result<SharedSnapshot> snapshot(const std::string& name);
+  Entry& entry(const std::string& name);
+  // What the last look found, where that is not older.
+  std::optional<SharedSnapshot> known(const Entry& entry, std::chrono::seconds age_max);
+  // With the entry's `looking` held.
+  Result<SharedSnapshot> look(const std::string& name, Entry& entry);
+  std::shared_ptr<const TableState> state(const std::string& name, const SharedSnapshot& snapshot);
   Result<std::optional<Lag>> lag(const std::string& name, const delta::Snapshot& rollup);
-  Result<TableFiles> describe(const std::string& name, const delta::DeltaTable& table);
+  Result<TableFiles> describe(const std::string& name, const delta::Snapshot& snapshot);
 
   store::ObjectStore& lake_;
   const Clock& clock_;
 
-  std::mutex mutex_;  // Guards tables_.
-  std::map<std::string, Open> tables_;
+  std::mutex mutex_;  // Guards which entries there are, and what of them it says there.
+  std::map<std::string, Entry> tables_;
 };
 
 }  // namespace millrace::analytics

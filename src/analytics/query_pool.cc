@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <pthread.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
@@ -12,6 +13,7 @@ namespace millrace::analytics {
 namespace {
 
 constexpr std::chrono::milliseconds interrupt_interval{10};
+constexpr std::chrono::milliseconds stop_check_interval{100};
 
 // DuckDB keeps the footers of all files that an engine has read, also of those that are gone.
 constexpr int jobs_per_engine = 1'000;
@@ -28,25 +30,50 @@ QueryPool::QueryPool(QueryPoolOptions options) : options_(std::move(options)) {
   pthread_setname_np(watcher_.native_handle(), "query-watch");
 }
 
-bool QueryPool::submit(Job job) {
+bool QueryPool::submit(const std::string& reader, Job job, StopCheck stop) {
+  std::optional<Waiting> displaced;
   {
     const std::lock_guard lock(mutex_);
-    if (is_stopped_ || jobs_.size() >= options_.waiting_max) return false;
-    jobs_.push_back({std::move(job), std::chrono::steady_clock::now() + options_.timeout});
+    if (is_stopped_) return false;
+    if (jobs_waiting_ >= options_.waiting_max) {
+      const auto own = jobs_.find(reader);
+      const std::size_t own_waiting = own == jobs_.end() ? 0 : own->second.size();
+      auto& most = std::ranges::max_element(jobs_, {}, [](const auto& entry) {
+                     return entry.second.size();
+                   })->second;
+      if (most.size() <= own_waiting + 1) return false;
+      displaced = std::move(most.back());
+      most.pop_back();
+      --jobs_waiting_;
+    }
+    jobs_[reader].push_back(
+        {std::move(job), std::move(stop), std::chrono::steady_clock::now() + options_.timeout});
+    ++jobs_waiting_;
   }
   work_changed_.notify_one();
+  if (displaced)
+    displaced->job(fail(Errc::unavailable, "too many questions wait (query.waiting_max)"));
   return true;
 }
 
+QueryPool::Waiting QueryPool::take_next() {
+  auto next = jobs_.upper_bound(last_reader_);
+  if (next == jobs_.end()) next = jobs_.begin();
+  last_reader_ = next->first;
+  Waiting waiting = std::move(next->second.front());
+  next->second.pop_front();
+  if (next->second.empty()) jobs_.erase(next);
+  --jobs_waiting_;
+  return waiting;
+}
+
 void QueryPool::stop() {
-  std::deque<Waiting> dropped;
+  std::map<std::string, std::deque<Waiting>> dropped;
   {
     const std::lock_guard lock(mutex_);
     is_stopped_ = true;
     dropped = std::exchange(jobs_, {});
-    for (const auto& worker : workers_) {
-      if (worker->deadline) worker->deadline = std::chrono::steady_clock::now();
-    }
+    jobs_waiting_ = 0;
   }
   work_changed_.notify_all();
   deadlines_changed_.notify_all();
@@ -63,8 +90,7 @@ void QueryPool::run(Worker& worker) {
       std::unique_lock lock(mutex_);
       work_changed_.wait(lock, [this] { return is_stopped_ || !jobs_.empty(); });
       if (is_stopped_) return;
-      waiting = std::move(jobs_.front());
-      jobs_.pop_front();
+      waiting = take_next();
     }
     try {
       work(worker, waiting);
@@ -72,7 +98,7 @@ void QueryPool::run(Worker& worker) {
       log(LogLevel::error, "query: a question failed", {{"reason", error.what()}});
     }
     const std::lock_guard lock(mutex_);
-    worker.deadline.reset();
+    worker.running = nullptr;
     // An interrupted engine runs nothing more.
     const bool is_used_up =
         worker.engine && (worker.engine->is_interrupted() || ++worker.jobs_done >= jobs_per_engine);
@@ -84,6 +110,9 @@ void QueryPool::work(Worker& worker, const Waiting& waiting) {
   if (waiting.deadline <= std::chrono::steady_clock::now()) {
     return waiting.job(
         fail(Errc::unavailable, "the question waited longer than query.timeout for others"));
+  }
+  if (waiting.is_unwanted()) {
+    return waiting.job(fail(Errc::unavailable, "nobody waits for the answer any more"));
   }
   if (!worker.engine) {
     auto opened = sql::Engine::open(options_.engine);
@@ -97,7 +126,7 @@ void QueryPool::work(Worker& worker, const Waiting& waiting) {
   {
     const std::lock_guard lock(mutex_);
     if (is_stopped_) return;
-    worker.deadline = waiting.deadline;
+    worker.running = &waiting;
   }
   deadlines_changed_.notify_one();
   waiting.job(worker.engine.get());
@@ -109,11 +138,15 @@ void QueryPool::watch() {
     const auto now = std::chrono::steady_clock::now();
     std::optional<std::chrono::steady_clock::time_point> next;
     for (const auto& worker : workers_) {
-      if (!worker->deadline) continue;
+      if (worker->running == nullptr) continue;
+      const Waiting& job = *worker->running;
       // Again and again: DuckDB forgets an interrupt that comes while it prepares a statement.
-      const bool is_late = *worker->deadline <= now;
-      if (is_late) worker->engine->interrupt();
-      const auto look_at = is_late ? now + interrupt_interval : *worker->deadline;
+      const bool is_over = is_stopped_ || job.deadline <= now || job.is_unwanted();
+      if (is_over) worker->engine->interrupt();
+      const auto look_at =
+          is_over
+              ? now + interrupt_interval
+              : std::min(job.deadline, now + (job.stop ? stop_check_interval : options_.timeout));
       if (!next || look_at < *next) next = look_at;
     }
     if (next) {

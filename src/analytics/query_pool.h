@@ -5,13 +5,16 @@
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "base/result.h"
+#include "base/stop_check.h"
 #include "sql/engine.h"
 
 namespace millrace::analytics {
@@ -32,9 +35,12 @@ class QueryPool {
   explicit QueryPool(QueryPoolOptions options);
   ~QueryPool() { stop(); }
 
-  // False: too many wait. The engine of a job that is not done at its timeout, waiting included, is
-  // interrupted; one that is not begun by then gets unavailable.
-  bool submit(Job job);
+  // Readers get their turn one after the other, however many jobs each has waiting. Where too many
+  // wait, the last job of whoever has most of them gets unavailable; false: that is this reader.
+  // The engine of a job that is not done at its timeout, waiting included, is interrupted; one that
+  // is not begun by then gets unavailable. So it is with a job whose `stop` says that nobody wants
+  // it any more; any thread may call that.
+  bool submit(const std::string& reader, Job job, StopCheck stop = {});
 
   // Drops what waits, interrupts what runs, and joins. Repeating is safe.
   void stop();
@@ -42,16 +48,20 @@ class QueryPool {
  private:
   struct Waiting {
     Job job;
+    StopCheck stop;
     std::chrono::steady_clock::time_point deadline;
+
+    bool is_unwanted() const { return stop && stop(); }
   };
 
   struct Worker {
     std::unique_ptr<sql::Engine> engine;
-    int jobs_done = 0;                                              // With that engine.
-    std::optional<std::chrono::steady_clock::time_point> deadline;  // Of the job that runs.
+    int jobs_done = 0;                 // With that engine.
+    const Waiting* running = nullptr;  // The job under way; there is an engine then.
     std::thread thread;
   };
 
+  Waiting take_next();
   void run(Worker& worker);
   void watch();
   void work(Worker& worker, const Waiting& waiting);
@@ -61,7 +71,9 @@ class QueryPool {
   mutable std::mutex mutex_;  // Guards all below, but for a worker's use of its engine.
   std::condition_variable work_changed_;
   std::condition_variable deadlines_changed_;
-  std::deque<Waiting> jobs_;
+  std::map<std::string, std::deque<Waiting>> jobs_;  // By reader; none is empty.
+  std::size_t jobs_waiting_ = 0;
+  std::string last_reader_;  // Who had the last turn.
   bool is_stopped_ = false;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::thread watcher_;

@@ -30,11 +30,14 @@ bool is_loopback(std::string_view host) {
 Readers::Readers(ReadAccess access) : access_(std::move(access)), known_(known(access_.keys)) {}
 
 Readers::Permission Readers::permission(const http::Request& request) const {
-  if (access_.keys.empty()) return {.sites = {}, .refusal = refusal_without_keys(request)};
+  if (access_.keys.empty()) {
+    return {.reader = "", .sites = {}, .refusal = refusal_without_keys(request)};
+  }
   const auto key = ingest::key_in(request);
   const auto found = key ? known_.find(*key) : std::nullopt;
-  if (!found) return {.sites = {}, .refusal = ingest::no_key_reply()};
-  return {.sites = access_.keys[*found].sites, .refusal = {}};
+  if (!found) return {.reader = "", .sites = {}, .refusal = ingest::no_key_reply()};
+  const ReadKey& reader = access_.keys[*found];
+  return {.reader = reader.name, .sites = reader.sites, .refusal = {}};
 }
 
 std::optional<http::Response> Readers::refusal_without_keys(const http::Request& request) const {

@@ -32,6 +32,7 @@ class Readers {
 
   // What whoever sent the request may read: its sites, empty for all. Otherwise the answer.
   struct Permission {
+    std::string reader;  // The name of the key; empty: there are no keys.
     std::vector<std::string> sites;
     std::optional<http::Response> refusal;
   };

@@ -1,13 +1,11 @@
 #include "analytics/web_page.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <string>
 
 #include "analytics/web_files.h"
-#include "base/sha256.h"
 #include "http/decompress.h"
+#include "http/etag.h"
 
 namespace millrace::analytics {
 
@@ -55,7 +53,7 @@ bool is_of_web_page(std::string_view path) { return find_file(path) != nullptr; 
 std::optional<http::Response> web_page(const http::Request& request) {
   const WebFile* file = find_file(request.path);
   if (file == nullptr) return std::nullopt;
-  const std::string etag = fmt::format("\"{}\"", sha256_hex(file->gzip).substr(0, 32));
+  const std::string etag = http::etag_of(file->gzip);
   http::Response response{.content_type = content_type(file->path)};
   response.headers = {{"ETag", etag},
                       {"Cache-Control", "no-cache"},
@@ -63,7 +61,7 @@ std::optional<http::Response> web_page(const http::Request& request) {
                       {"Content-Security-Policy", content_policy},
                       {"X-Content-Type-Options", "nosniff"},
                       {"Referrer-Policy", "no-referrer"}};
-  if (request.header("if-none-match").value_or("").find(etag) != std::string_view::npos) {
+  if (http::has_already(request, etag)) {
     response.status = 304;
     response.content_type.clear();
   } else if (takes_gzip(request)) {

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "base/stop_check.h"
 #include "base/tagged.h"
 #include "columnar/table_schema.h"
 #include "store/object_store.h"
@@ -79,9 +80,6 @@ struct Snapshot {
 };
 
 struct LogEntry;
-
-// Whether to give up what takes long. Empty: no.
-using StopCheck = std::function<bool()>;
 
 // What a clean-up has deleted, or in a dry run would have.
 struct RemovedObjects {

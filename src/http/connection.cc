@@ -1,5 +1,7 @@
 #include "http/connection.h"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
@@ -45,7 +47,9 @@ constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 class AnswerTarget final : public Responder::Target {
  public:
   explicit AnswerTarget(const ConnectionPtr& connection)
-      : context_(connection->context), connection_(connection) {}
+      : context_(connection->context),
+        connection_(connection),
+        is_client_gone_(connection->is_client_gone) {}
 
   void respond(Response response) override {
     const auto context = context_.lock();
@@ -58,10 +62,13 @@ class AnswerTarget final : public Responder::Target {
     });
   }
 
+  bool is_client_gone() const override { return *is_client_gone_; }
+
  private:
   // The context owns the coroutine that owns the connection: a share of either would keep both.
   const std::weak_ptr<asio::io_context> context_;
   const std::weak_ptr<Connection> connection_;
+  const std::shared_ptr<const std::atomic<bool>> is_client_gone_;
 };
 
 // Lists a connection while it is served, however that ends.
@@ -218,6 +225,7 @@ asio::awaitable<void> handle(ConnectionPtr connection, Exchange* exchange,
   Responder responder(*answers);
   connection->answer.reset();
   connection->expire_never();
+  connection->intervals_awaited = 0;
   try {
     connection->shared->handler.handle(std::move(exchange->request), std::move(responder));
   } catch (const std::exception& error) {
@@ -228,6 +236,7 @@ asio::awaitable<void> handle(ConnectionPtr connection, Exchange* exchange,
     const auto [error] = co_await connection->answered.async_wait(as_result);
     static_cast<void>(error);
   }
+  connection->intervals_awaited.reset();
   exchange->answer = std::move(connection->answer);
 }
 
@@ -337,6 +346,15 @@ void Connection::end_if_late(std::chrono::steady_clock::time_point now) {
 
 void Connection::release_if_idle() {
   if (can_do_without_buffer && buffer.capacity() > 0) buffer.shrink_to_fit();
+}
+
+// Most answers come sooner than the first look. Asked by poll(): reading would need a buffer for
+// what the client sends ahead, which may stand before the end.
+void Connection::look_for_client() {
+  constexpr int intervals_per_look = 5;
+  if (!intervals_awaited || ++*intervals_awaited % intervals_per_look != 0) return;
+  pollfd asked{.fd = stream.socket().native_handle(), .events = POLLRDHUP, .revents = 0};
+  if (::poll(&asked, 1, 0) > 0) *is_client_gone = true;
 }
 
 asio::awaitable<void> serve_connection(ConnectionPtr connection, Connections* all) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <boost/asio.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <chrono>
@@ -47,6 +48,10 @@ struct Connection : std::enable_shared_from_this<Connection> {
   // Called every deadline_interval, not after each request: the next one would pay for new memory.
   void release_if_idle();
 
+  // Notices that the client has closed its side while its answer is awaited. Called every
+  // deadline_interval.
+  void look_for_client();
+
   static constexpr auto never = std::chrono::steady_clock::time_point::max();
 
   std::shared_ptr<Shared> shared;
@@ -57,6 +62,10 @@ struct Connection : std::enable_shared_from_this<Connection> {
   // Where the answer to the request under way arrives, and what is cancelled then.
   std::optional<Response> answer;
   boost::asio::steady_timer answered;
+  // For how many times of deadline_interval it has been awaited; nullopt: it is not.
+  std::optional<int> intervals_awaited;
+  const std::shared_ptr<std::atomic<bool>> is_client_gone =
+      std::make_shared<std::atomic<bool>>(false);
   boost::beast::flat_buffer buffer;
   ConnectionCount count;
   bool can_do_without_buffer = false;  // Nothing is being read into it, and it is empty.

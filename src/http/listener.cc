@@ -96,6 +96,7 @@ asio::awaitable<void> Listener::watch_deadlines(Listener* self) {
     for (Connection* connection : self->connections_) {
       connection->end_if_late(now);
       connection->release_if_idle();
+      connection->look_for_client();
     }
   } while (!self->connections_.empty());
   self->is_watching_ = false;

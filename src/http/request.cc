@@ -62,6 +62,10 @@ void Responder::respond(Response response) {
   if (const auto target = std::exchange(target_, nullptr)) target->respond(std::move(response));
 }
 
+StopCheck Responder::client_check() const {
+  return [target = target_] { return target && target->is_client_gone(); };
+}
+
 void set_target(Request& request, std::string_view target) {
   target = without_origin(target);
   const std::size_t question_mark = std::min(target.find('?'), target.size());

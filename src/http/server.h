@@ -13,6 +13,7 @@
 #include "base/headers.h"
 #include "base/metrics.h"
 #include "base/result.h"
+#include "base/stop_check.h"
 
 namespace millrace::http {
 
@@ -46,6 +47,7 @@ class Responder {
    public:
     virtual ~Target() = default;
     virtual void respond(Response response) = 0;
+    virtual bool is_client_gone() const { return false; }
   };
 
   explicit Responder(std::shared_ptr<Target> target) : target_(std::move(target)) {}
@@ -54,6 +56,10 @@ class Responder {
   ~Responder();
 
   void respond(Response response);
+
+  // Whether the client has closed its side meanwhile, so that nobody waits for the answer: to be
+  // asked from any thread, also after the answer. It is noticed about a quarter of a second later.
+  StopCheck client_check() const;
 
  private:
   std::shared_ptr<Target> target_;

@@ -424,6 +424,26 @@ TEST_F(HttpServer, TakesAnswersFromAnyThreadAlsoWhenNobodyWaits) {
   later.respond({});
 }
 
+TEST_F(HttpServer, NoticesThatNobodyWaitsForTheAnswer) {
+  const auto waiting = client();
+  waiting->send(get("/hold"));
+  Responder wanted = handler_.take_held();
+  auto leaving = client();
+  leaving->send(get("/hold") + get("/next"));
+  Responder unwanted = handler_.take_held();
+  const StopCheck wanted_check = wanted.client_check();
+  const StopCheck unwanted_check = unwanted.client_check();
+  EXPECT_FALSE(unwanted_check());
+  leaving.reset();
+  while (!unwanted_check()) std::this_thread::sleep_for(milliseconds(1));
+  EXPECT_FALSE(wanted_check());
+  wanted.respond({});
+  unwanted.respond({});
+  EXPECT_EQ(waiting->read()->status, 200);
+  EXPECT_FALSE(wanted_check());
+  EXPECT_TRUE(unwanted_check());
+}
+
 TEST_F(HttpServer, LetsRequestsUnderWayFinishWhenItStops) {
   const auto idle = client();
   EXPECT_EQ(idle->send(get("/")).read()->status, 200);

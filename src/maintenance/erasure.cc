@@ -78,7 +78,7 @@ class Eraser {
   Result<Counts> count(const delta::DeltaTable& table, const delta::AddFile& file) {
     const std::string key = table.root() + '/' + file.path;
     MR_TRY_ASSIGN(const auto local,
-                  lake_.local_files({{key, static_cast<std::uint64_t>(file.size_bytes)}}));
+                  lake_.local_files({{key, static_cast<std::uint64_t>(file.size_bytes)}}, {}));
     MR_TRY_ASSIGN(
         const auto rows,
         engine_.rows(fmt::format("SELECT count(*), count(*) FILTER ({}) FROM read_parquet({}, "

@@ -72,7 +72,7 @@ Result<delta::AddFile> FileRewriter::rewrite(const delta::DeltaTable& table,
     objects.push_back(
         {table.root() + '/' + file.path, static_cast<std::uint64_t>(file.size_bytes)});
   }
-  MR_TRY_ASSIGN(const auto local_files, lake_.local_files(objects));
+  MR_TRY_ASSIGN(const auto local_files, lake_.local_files(objects, {}));
   std::vector<std::string> paths;
   for (const auto& object : objects) paths.push_back(local_files->path_of(object.key));
 

@@ -115,13 +115,14 @@ bool may_name(std::string_view statement, std::string_view table) {
 // The table's files, on this machine.
 Result<std::unique_ptr<store::LocalFiles>> bring_here(store::ObjectStore& lake,
                                                       const TableVersion& table,
-                                                      const std::vector<DataFile>& files) {
+                                                      const std::vector<DataFile>& files,
+                                                      const StopCheck& stop) {
   std::vector<store::ObjectSize> objects;
   for (const DataFile& data : files) {
     objects.push_back(
         {table.root + '/' + data.file->path, static_cast<std::uint64_t>(data.file->size_bytes)});
   }
-  auto local = lake.local_files(objects);
+  auto local = lake.local_files(objects, stop);
   if (local || local.error().code != Errc::not_found) return local;
   return fail(Errc::not_found,
               fmt::format("the table {} has lost a file since version {} was read (if a vacuum ran "
@@ -141,7 +142,7 @@ Result<std::string> table_select(store::ObjectStore& lake, const Clock& clock,
     }
   }
   MR_TRY_ASSIGN(RecordSelect select,
-                select_records(lake, {root, snapshot.version, snapshot.schema}, files, filter));
+                select_records(lake, {root, snapshot.version, snapshot.schema}, files, filter, {}));
   if (select.files) views.files.push_back(std::move(select.files));
   return std::move(select.sql);
 }
@@ -150,7 +151,7 @@ Result<std::string> table_select(store::ObjectStore& lake, const Clock& clock,
 
 Result<RecordSelect> select_records(store::ObjectStore& lake, const TableVersion& table,
                                     const std::vector<const delta::AddFile*>& files,
-                                    const RecordFilter& filter) {
+                                    const RecordFilter& filter, const StopCheck& stop) {
   // The columns and types of the log, with no rows: a table without files has them too, and a
   // column that no file has yet is null.
   const columnar::TableSchema& schema = table.schema;
@@ -159,7 +160,7 @@ Result<RecordSelect> select_records(store::ObjectStore& lake, const TableVersion
   std::vector<DataFile> data_files;
   data_files.reserve(files.size());
   for (const delta::AddFile* file : files) data_files.push_back({"", file});
-  MR_TRY_ASSIGN(auto local, bring_here(lake, table, data_files));
+  MR_TRY_ASSIGN(auto local, bring_here(lake, table, data_files, stop));
   for (DataFile& data : data_files) {
     data.local_path = local->path_of(table.root + '/' + data.file->path);
   }

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "base/stop_check.h"
 #include "columnar/table_schema.h"
 #include "delta/delta_table.h"
 #include "query/record_filter.h"
@@ -32,7 +33,7 @@ struct RecordSelect {
 // Errors: those of ObjectStore::local_files().
 Result<RecordSelect> select_records(store::ObjectStore& lake, const TableVersion& table,
                                     const std::vector<const delta::AddFile*>& files,
-                                    const RecordFilter& filter);
+                                    const RecordFilter& filter, const StopCheck& stop);
 
 // A table of the lake that is no view, and why.
 struct UnreadableTable {

@@ -77,7 +77,7 @@ Result<TableFiles> open_files(store::ObjectStore& store, const std::string& root
     objects.push_back({fmt::format("{}/{}", root, path), size_bytes});
   }
   TableFiles opened;
-  MR_TRY_ASSIGN(opened.files, store.local_files(objects));
+  MR_TRY_ASSIGN(opened.files, store.local_files(objects, {}));
   for (const auto& object : objects) opened.paths.push_back(opened.files->path_of(object.key));
   return opened;
 }

@@ -251,8 +251,8 @@ Result<std::vector<std::string>> LocalStore::list_folders(std::string_view prefi
   return names;
 }
 
-Result<std::unique_ptr<LocalFiles>> LocalStore::local_files(
-    const std::vector<ObjectSize>& objects) {
+Result<std::unique_ptr<LocalFiles>> LocalStore::local_files(const std::vector<ObjectSize>& objects,
+                                                            const StopCheck&) {
   class InPlace final : public LocalFiles {
    public:
     explicit InPlace(std::string root) : root_(std::move(root)) {}

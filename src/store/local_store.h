@@ -35,7 +35,8 @@ class LocalStore final : public ObjectStore {
   Result<void> remove(std::string_view key) override;
   Result<void> make_durable(std::string_view prefix) override;
   Result<std::vector<std::string>> list_folders(std::string_view prefix) override;
-  Result<std::unique_ptr<LocalFiles>> local_files(const std::vector<ObjectSize>& objects) override;
+  Result<std::unique_ptr<LocalFiles>> local_files(const std::vector<ObjectSize>& objects,
+                                                  const StopCheck& stop) override;
   Result<std::size_t> remove_unfinished(std::string_view prefix, Timestamp until) override;
 
  private:

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "base/stop_check.h"
 
 namespace millrace::store {
 
@@ -98,9 +99,9 @@ class ObjectStore {
   // Files of this machine that hold the objects' bytes, for engines that read files: the objects
   // themselves, or cached copies. They must have been made by create().
   // Errors: not_found; exhausted (more than the cache may hold: the message has both sizes);
-  // unavailable.
-  virtual Result<std::unique_ptr<LocalFiles>> local_files(
-      const std::vector<ObjectSize>& objects) = 0;
+  // unavailable (also where `stop`, which any thread may call, said so).
+  virtual Result<std::unique_ptr<LocalFiles>> local_files(const std::vector<ObjectSize>& objects,
+                                                          const StopCheck& stop) = 0;
 
   // Deletes what writers of keys that start with `prefix` have left unfinished before `until`, as
   // far as the store can tell them apart, and returns how many there were. Errors: unavailable.

@@ -77,9 +77,11 @@ Result<void> allocate(const std::string& path, std::uint64_t size_bytes) {
   return {};
 }
 
-Result<void> fetch(ObjectStore& store, const ObjectSize& object, const std::string& path) {
+Result<void> fetch(ObjectStore& store, const ObjectSize& object, const std::string& path,
+                   const StopCheck& stop) {
   MR_TRY_ASSIGN(const FileDescriptor file, open_file(path, O_WRONLY));
   for (std::uint64_t offset = 0; offset < object.size_bytes; offset += piece_bytes) {
+    if (stop && stop()) return fail(Errc::unavailable, "fetching " + object.key + " was ended");
     const std::uint64_t wanted = std::min(piece_bytes, object.size_bytes - offset);
     MR_TRY_ASSIGN(const std::string piece, store.get_range(object.key, offset, wanted));
     if (piece.size() != wanted) {
@@ -173,7 +175,8 @@ Result<std::unique_ptr<ReadCache>> ReadCache::open(std::string directory,
 }
 
 Result<std::unique_ptr<LocalFiles>> ReadCache::pin(ObjectStore& store, const std::string& place,
-                                                   const std::vector<ObjectSize>& objects) {
+                                                   const std::vector<ObjectSize>& objects,
+                                                   const StopCheck& stop) {
   std::unique_ptr<Pinned> pinned;
   std::vector<ObjectSize> missing;
   {
@@ -187,7 +190,7 @@ Result<std::unique_ptr<LocalFiles>> ReadCache::pin(ObjectStore& store, const std
   const auto fetch_some = [&] {
     for (std::size_t i = next++; i < missing.size(); i = next++) {
       const std::string path = pinned->path_of(missing[i].key);
-      auto fetched = fetch(store, missing[i], path);
+      auto fetched = fetch(store, missing[i], path, stop);
       if (fetched) fetched = keep(path, copy_path(place, missing[i].key));
       if (fetched) continue;
       next = missing.size();

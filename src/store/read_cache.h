@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/stop_check.h"
 #include "store/object_store.h"
 
 namespace millrace::store {
@@ -26,9 +27,11 @@ class ReadCache {
   // Makes `objects` of `store` files, fetching those that are not there. `place` tells stores
   // apart that share the directory: "s3://bucket/prefix".
   // Errors: exhausted (they need more than there is, or than others leave: the message has the
-  // sizes), corrupt (an object is not as large as it should be), and those of get_range().
+  // sizes), corrupt (an object is not as large as it should be), unavailable (`stop` said so; any
+  // thread may call it), and those of get_range().
   Result<std::unique_ptr<LocalFiles>> pin(ObjectStore& store, const std::string& place,
-                                          const std::vector<ObjectSize>& objects);
+                                          const std::vector<ObjectSize>& objects,
+                                          const StopCheck& stop);
 
  private:
   class Pinned;

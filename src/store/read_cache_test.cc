@@ -46,7 +46,7 @@ class ReadCacheTest : public testing::Test {
   Result<std::unique_ptr<LocalFiles>> pin(ReadCache& cache, const std::vector<std::string>& keys) {
     std::vector<ObjectSize> objects;
     for (const auto& key : keys) objects.push_back({key, content(key).size()});
-    return cache.pin(store_, "s3://here", objects);
+    return cache.pin(store_, "s3://here", objects, {});
   }
 
   static std::string read(const LocalFiles& files, const std::string& key) {
@@ -151,13 +151,26 @@ TEST_F(ReadCacheTest, KeepsNothingOfAFetchThatFailed) {
   }
 }
 
+TEST_F(ReadCacheTest, EndsAFetchThatNobodyWaitsForAnyMore) {
+  const auto cache = open();
+  ASSERT_TRUE(pin(*cache, {"t/a"}));
+  const auto ended =
+      cache->pin(store_, "s3://here", {{"t/a", 100}, {"t/b", 100}}, [] { return true; });
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().code, Errc::unavailable);
+  EXPECT_EQ(store_.reads, 1);
+  EXPECT_TRUE(std::filesystem::is_empty(own("pins")));
+  EXPECT_TRUE(cache->pin(store_, "s3://here", {{"t/a", 100}}, [] { return true; }))
+      << "what is here already needs no fetch";
+}
+
 TEST_F(ReadCacheTest, DeletesNothingWhereThatWouldNotDo) {
   const auto cache = open(250);
   ASSERT_TRUE(pin(*cache, {"t/c"}));
   const auto used = pin(*cache, {"t/a"});
   ASSERT_TRUE(used);
   ASSERT_TRUE(memory_.put("t/d", std::string(200, 'd')));
-  EXPECT_EQ(cache->pin(store_, "s3://here", {{"t/d", 200}}).error().code, Errc::exhausted);
+  EXPECT_EQ(cache->pin(store_, "s3://here", {{"t/d", 200}}, {}).error().code, Errc::exhausted);
   const int reads = store_.reads;
   EXPECT_TRUE(pin(*cache, {"t/c"}));
   EXPECT_EQ(store_.reads, reads) << "it is still there";
@@ -193,7 +206,7 @@ TEST_F(ReadCacheTest, TellsStoresApart) {
   ASSERT_TRUE(pin(*cache, {"t/a"}));
   MemoryStore other;
   ASSERT_TRUE(other.put("t/a", std::string(100, 'o')));
-  const auto files = cache->pin(other, "s3://there", {{"t/a", 100}});
+  const auto files = cache->pin(other, "s3://there", {{"t/a", 100}}, {});
   EXPECT_EQ(read(**files, "t/a"), std::string(100, 'o'));
 }
 

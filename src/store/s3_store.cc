@@ -315,11 +315,12 @@ Result<void> S3Store::remove(std::string_view key) {
   return tl::unexpected(removed.error());
 }
 
-Result<std::unique_ptr<LocalFiles>> S3Store::local_files(const std::vector<ObjectSize>& objects) {
+Result<std::unique_ptr<LocalFiles>> S3Store::local_files(const std::vector<ObjectSize>& objects,
+                                                         const StopCheck& stop) {
   if (!cache_) return fail(Errc::unavailable, "there is no cache for files of S3");
   const std::string place =
       fmt::format("{} s3://{}/{}", client_->options().endpoint, client_->bucket(), prefix_);
-  return cache_->pin(*this, place, objects);
+  return cache_->pin(*this, place, objects, stop);
 }
 
 Result<std::size_t> S3Store::remove_unfinished(std::string_view prefix, Timestamp until) {

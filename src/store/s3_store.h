@@ -49,7 +49,8 @@ class S3Store final : public ObjectStore {
   Result<std::vector<std::string>> list_folders(std::string_view prefix) override;
   Result<void> remove(std::string_view key) override;
   Result<void> make_durable(std::string_view) override { return {}; }
-  Result<std::unique_ptr<LocalFiles>> local_files(const std::vector<ObjectSize>& objects) override;
+  Result<std::unique_ptr<LocalFiles>> local_files(const std::vector<ObjectSize>& objects,
+                                                  const StopCheck& stop) override;
   Result<std::size_t> remove_unfinished(std::string_view prefix, Timestamp until) override;
   void hurry() override;
 

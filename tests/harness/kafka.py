@@ -39,9 +39,10 @@ class Broker:
         self.use(f"process.roles=broker\nnode.id=2\nlisteners=PLAINTEXT://{self.address}\n"
                  f"controller.quorum.voters=1@127.0.0.1:{leader.port + 1}\n")
 
-    def make_topic(self, replicas):
+    def make_topic(self, replicas, settings):
+        """Its settings come with it, so that no broker knows it without them."""
         admin = AdminClient({"bootstrap.servers": self.address})
-        topic = NewTopic(self.topic, 6, replicas)
+        topic = NewTopic(self.topic, 6, replicas, config=settings)
         admin.create_topics([topic])[self.topic].result(60)
 
     def add_partitions(self, count):
@@ -91,10 +92,14 @@ class Broker:
         return done.stdout
 
     def alter_topic(self, name, value):
+        """Waits until the broker says so: it answers the change before it has applied it."""
         resource = ConfigResource(ConfigResource.Type.TOPIC, self.topic, incremental_configs=[
             ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET)])
         admin = AdminClient({"bootstrap.servers": self.address})
         admin.incremental_alter_configs([resource])[resource].result(60)
+        asked = ConfigResource(ConfigResource.Type.TOPIC, self.topic)
+        wait_until(f"the topic has {name}={value}", lambda: admin.describe_configs([asked])[
+            asked].result(60)[name].value == str(value))
 
     def delete_topic(self):
         """Waits until it is gone."""

@@ -256,7 +256,7 @@ async function poll(): Promise<void> {
     find("login").hidden = true;
     find("log-out").hidden = key.get() === null;
     showHealth(freshness);
-    const has = freshness.tables.some((table) => (table.records ?? 1) > 0);
+    const has = freshness.tables.some((table) => table.newest_record !== null);
     find("empty").hidden = has;
     find("content").hidden = !has;
     const versions = freshness.tables.map((table) => `${table.name}@${table.version}`).join();

@@ -39,8 +39,9 @@ class ForwardingStore : public ObjectStore {
   Result<void> make_durable(std::string_view prefix) override {
     return inner_.make_durable(prefix);
   }
-  Result<std::unique_ptr<LocalFiles>> local_files(const std::vector<ObjectSize>& objects) override {
-    return inner_.local_files(objects);
+  Result<std::unique_ptr<LocalFiles>> local_files(const std::vector<ObjectSize>& objects,
+                                                  const StopCheck& stop) override {
+    return inner_.local_files(objects, stop);
   }
   Result<std::size_t> remove_unfinished(std::string_view prefix, Timestamp until) override {
     return inner_.remove_unfinished(prefix, until);

@@ -79,7 +79,8 @@ class MemoryStore final : public ObjectStore {
     return names;
   }
 
-  Result<std::unique_ptr<LocalFiles>> local_files(const std::vector<ObjectSize>&) override {
+  Result<std::unique_ptr<LocalFiles>> local_files(const std::vector<ObjectSize>&,
+                                                  const StopCheck&) override {
     return fail(Errc::unavailable, "the objects are in memory");
   }
 
