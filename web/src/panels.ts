@@ -18,6 +18,10 @@ function time(value: Cell): string {
   return value === null ? "" : format.time(String(value));
 }
 
+function minute(value: Cell): string {
+  return time(value).slice(0, 16);
+}
+
 function milliseconds(value: Cell): string {
   return value === null ? "" : format.milliseconds(Number(value));
 }
@@ -64,7 +68,7 @@ const crawlers: PanelOptions = {
     { name: "bot_operator", title: "Whose" },
     requests,
     errors,
-    { name: "last_seen", title: "Last seen", show: time },
+    { name: "last_seen", title: "Last seen", show: minute },
   ],
   filterOf: (row) => [is("bot", row.bot)],
   nothing: "No known crawler in this time.",
@@ -80,7 +84,7 @@ const crawlerErrors: PanelOptions = {
     { name: "status", title: "Status", isNumber: true, show: (value) => String(value) },
     requests,
     { name: "crawlers", title: "Which" },
-    { name: "last_seen", title: "Last seen", show: time },
+    { name: "last_seen", title: "Last seen", show: minute },
   ],
   filterOf: (row) => [is("path", row.path), is("status", row.status)],
   nothing: "No crawler was answered with 400 or more.",
