@@ -4,8 +4,9 @@ import hashlib
 import http.client
 import io
 import json
-import re
+import os
 import socket
+import time
 from urllib.parse import urlencode
 
 import pytest
@@ -283,9 +284,9 @@ def test_without_a_readers_key_there_is_nothing_to_see(locked):
 
 @pytest.mark.parametrize("key, sees_sizes", [("all", True), ("two", False), ("one", False)])
 def test_how_much_all_sites_have_is_for_keys_of_all_sites(locked, key, sees_sizes):
-    records = locked.get("/api/v1/freshness", X_API_Key=key).json["tables"][0]
-    assert records["name"] == "access_logs" and records["newest_record"] and records["version"] > 0
-    assert [records[name] is not None for name in ("files", "bytes", "records")] == [sees_sizes] * 3
+    for table in locked.get("/api/v1/freshness", X_API_Key=key).json["tables"]:
+        assert table["version"] is not None
+        assert {table[name] is not None for name in ("files", "bytes", "records", "newest_record", "newest_file")} == {sees_sizes}
 
 
 def test_the_page_is_for_everybody(locked):
@@ -348,23 +349,70 @@ def test_what_is_asked_of_a_sum_that_is_far_behind_is_answered_from_the_records(
     server.post({"timestamp": "2026-01-02T03:04:05Z", "path": "/a"})
     wait_until("the sum is behind", lambda: server.get(path).json["sources"][0].get("versions_behind"))
     etag = server.get(path).headers["etag"]
-    # As if it had been so for long.
-    log = server.data_dir / "lake/access_logs/_delta_log"
-    last = sorted(log.glob("*.json"))[-1]
-    lines = [json.loads(line) for line in last.read_text().splitlines()]
-    for line in lines:
-        if "add" in line:
-            line["add"]["modificationTime"] -= 3_600_000
-    rollup = server.data_dir / "lake/rollup_by_path/_delta_log"
-    for entry in rollup.glob("*.json"):
-        entry.write_text(re.sub(r'"modificationTime":(\d+)', lambda found: f'"modificationTime":{int(found[1]) - 7_200_000}', entry.read_text()))
-    last.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    # As if it had been so for long. Merging makes files new, and no sums.
+    for entry in (server.data_dir / "lake/access_logs/_delta_log").glob("*.json"):
+        os.utime(entry, (time.time() - 3_600,) * 2)
     server.stop()
+    server.configure({"writer.flush_idle": "50ms", "aggregate.enabled": False, "maintain.interval": "1s", "maintain.files_min": 2})
     server.start()
+    wait_until("they are merged", lambda: server.metric("millrace_maintenance_files_merged_total"), server.log_tail)
     answer = server.get(path, If_None_Match=etag)
     assert tables(answer.json) == ["access_logs"] and answer.json["rows"][0]["requests"] == 2
     states = {table["name"]: table for table in server.get("/api/v1/freshness").json["tables"]}
     assert states["rollup_by_path"]["seconds_behind"] > 3000
+
+
+def test_sums_that_were_never_made_are_behind(start):
+    server = start({"writer.flush_idle": "50ms", "aggregate.enabled": False})
+    server.post({"timestamp": "2026-01-02T03:04:05Z", "path": "/a"})
+    wait_until("the record is there", lambda: any(
+        table["records"] for table in server.get("/api/v1/freshness").json["tables"]))
+    states = {table["name"]: table for table in server.get("/api/v1/freshness").json["tables"]}
+    assert states["rollup_by_path"]["version"] is None and states["rollup_by_path"]["versions_behind"] > 0
+    wait_until("its gauge says so", lambda: (server.metric("millrace_query_rollup_lag_seconds", table="rollup_by_path") or 0) > 0)
+
+
+def test_the_last_records_of_a_small_site_are_found_behind_those_of_a_busy_one(start):
+    sites = ("a.example", "small.example", "z.example")
+    digest = {name: hashlib.sha256(name.encode()).hexdigest() for name in (*sites, "read")}
+    server = start({"writer.flush_idle": "50ms", "api_keys": [{"name": site, "sha256": digest[site], "site": site} for site in sites],
+                    "query.keys": [{"name": "r", "sha256": digest["read"], "sites": ["small.example", "zzz.example"]}]})
+    good, bad = {"timestamp": "2026-01-02T03:04:05Z", "path": "/"}, {"path": "/bad"}
+    assert server.post([good, bad], X_API_Key="small.example").status == 202
+    for site in ("a.example", "z.example") * 6:
+        assert server.post([good, bad] * 1_000, X_API_Key=site).status == 202
+    wait_until("all is there", lambda: server.metric("millrace_writer_records_total") == 12_001 and
+               server.metric("millrace_writer_dead_letters_total") == 12_001)
+    for of in ("accepted", "rejected"):
+        wait_until(f"the {of} one is found", lambda: [row["site"] for row in server.get(
+            f"/api/v1/recent?of={of}", X_API_Key="read").json["rows"]] == ["small.example"])
+
+
+def test_the_parts_of_a_summary_add_up(start):
+    server = start({"writer.flush_idle": "50ms"})
+    server.post([{"timestamp": "2026-01-02T03:04:05Z", "path": "/a", "status": status} for status in (200, 500, 503)])
+    path = f"/api/v1/summary?{urlencode({**DAY, 'filter': 'status_class=5xx'})}"
+    wait_until("it is summed up", lambda: server.get("/api/v1/freshness").json["tables"][-1].get("versions_behind") == 0)
+    answer = server.get(path).json
+    assert tables(answer) == ["access_logs"]
+    sums = {(row["dimension"], row["value"]): row["requests"] for row in answer["rows"]}
+    assert sums[("all", None)] == sums[("kind", "human")] == 2
+
+
+def test_a_question_under_way_is_answered_when_the_process_stops(start, tmp_path):
+    log = tmp_path / "log"
+    log.write_text(run("generate", "--records", 200_000, "--begin", "2026-01-02T00:00:00Z").stdout)
+    server = start({"query.concurrency": 1, "query.threads": 1})
+    run("send", log, "--to", server.url)
+    wait_until("all is there", lambda: server.get("/api/v1/freshness").json["tables"][0]["records"] == 200_000)
+    connections = [http.client.HTTPConnection("127.0.0.1", server.port) for _ in range(4)]
+    for connection in connections:
+        connection.request("GET", f"/api/v1/top?{urlencode({**DAY, 'by': 'client_ip', 'filter': 'user_agent*=o'})}")
+    answers = [connections[0].getresponse()]
+    server.stop()
+    answers += [connection.getresponse() for connection in connections[1:]]
+    for answer in answers:
+        assert answer.status == 200 and json.loads(answer.read())["rows"]
 
 
 def test_it_runs_on_its_own(start, server):

@@ -4,6 +4,7 @@ Screenshots are left in build/screenshots.
 """
 import hashlib
 import re
+from datetime import datetime, timezone
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -94,6 +95,19 @@ def check_that_everybody_can_use(page):
     serious = [(it["id"], [node["html"] for node in it["nodes"]][:3]) for it in problems
                if it["impact"] in ("serious", "critical")]
     assert not serious
+
+
+def key(name, secret, **more):
+    return {"name": name, "sha256": hashlib.sha256(secret.encode()).hexdigest(), **more}
+
+
+def log_in(page, secret):
+    page.get_by_label("Key").fill(secret)
+    page.get_by_role("button", name="Log in").click()
+
+
+def fail(route):
+    route.fulfill(status=503, json={"error": {"code": "unavailable", "message": "too many questions"}})
 
 
 def number(text):
@@ -193,8 +207,10 @@ def test_csv_is_downloaded(server, open_page):
     page = loaded(open_page(f"{server.url}/{DAY}"))
     with page.expect_download() as download:
         page.get_by_role("button", name="Download Top paths as CSV").click()
+    assert download.value.suggested_filename == "millrace-paths.csv"
     lines = download.value.path().read_text().splitlines()
-    assert lines[0] == "value,requests,errors,bytes" and len(lines) == 21
+    paths = sql(server, "SELECT count(DISTINCT path) AS n FROM access_logs")[0]["n"]
+    assert lines[0] == "value,requests,errors,bytes" and len(lines) == 1 + min(paths, 1000) > 21
 
 
 @pytest.mark.parametrize("width, scheme", [(1280, "light"), (1280, "dark"), (360, "light"), (2560, "dark")])
@@ -242,6 +258,54 @@ def test_a_question_that_fails_shows_no_other_numbers(server, open_page):
     expect(page.locator("#load-error")).to_be_hidden()
 
 
+def test_what_failed_shows_no_rows_and_recovers_by_itself(server, open_page):
+    page = loaded(open_page(f"{server.url}/{DAY}", complains=True))
+    expect(page.locator("#crawlers tbody tr")).not_to_have_count(0)
+    page.route(re.compile("/api/v1/(crawlers|timeseries)"), fail)
+    page.locator("#filter").fill("kind=ai")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator("#crawlers .problem")).to_have_text("too many questions")
+    expect(page.locator("#crawlers tbody tr")).to_have_count(0)
+    expect(page.locator("#series canvas")).to_have_count(0)
+    expect(page.locator("#paths tbody tr")).not_to_have_count(0)
+    page.unroute_all()
+    loaded(page, 2)
+    expect(page.locator("#crawlers")).to_contain_text("GPTBot")
+    expect(page.locator("#crawlers .problem")).to_be_hidden()
+    expect(page.locator("#series canvas")).to_be_visible()
+    page.route(re.compile("/api/v1/summary"), fail)
+    page.get_by_role("button", name="Remove the filter kind=ai").click()
+    expect(page.locator("#load-error")).to_have_text("too many questions")
+    expect(page.locator("#panels")).to_be_hidden()
+    page.unroute_all()
+    loaded(page, 3)
+    assert number(totals(page)["Requests"]) == 20_001
+    expect(page.locator("#load-error")).to_be_hidden()
+
+
+def test_a_range_that_is_none_is_told_and_changes_nothing(server, open_page):
+    page = loaded(open_page(f"{server.url}/{DAY}"))
+    page.locator("#from").fill("2026-01-04T00:00")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator("#load-error")).to_have_text("The start must be before the end.")
+    assert page.url.endswith(DAY) and number(totals(page)["Requests"]) == 20_001
+    page.goto(f"{server.url}/?range=custom&from=nonsense")
+    loaded(page)
+    expect(page.locator("#range")).to_have_value("24h")
+    expect(page.locator("#custom-range")).to_be_hidden()
+
+
+def test_time_passes_where_nothing_new_comes(server, open_page):
+    page = open_page(f"{server.url}/?range=1h")
+    page.clock.install()
+    page.reload()
+    loaded(page)
+    with page.expect_request(re.compile("/api/v1/summary")) as question:
+        page.clock.fast_forward("02:00:00")
+    asked_until = datetime.fromisoformat(re.search("to=([^&]+)", question.value.url)[1].replace("%3A", ":"))
+    assert (asked_until - datetime.now(timezone.utc)).total_seconds() > 3600
+
+
 def test_new_records_come_by_themselves_and_leave_the_reader_where_he_is(start, open_page):
     server = start()
     server.post([{"timestamp": "2026-01-02T03:04:05Z", "path": f"/{number:02}", "site": "a.example"} for number in range(30)])
@@ -263,29 +327,66 @@ def test_new_records_come_by_themselves_and_leave_the_reader_where_he_is(start, 
 
 
 def test_where_keys_are_needed_the_page_asks_for_one(start, open_page):
-    server = start({"api_keys": [{"name": "s", "sha256": hashlib.sha256(b"send").hexdigest(), "site": "shop.example"}],
-                    "query.keys": [{"name": "r", "sha256": hashlib.sha256(b"read").hexdigest()}]})
+    server = start({"api_keys": [key("s", "send", site="shop.example")], "query.keys": [key("r", "read")]})
     server.post({"timestamp": "2026-01-02T03:04:05Z", "path": "/secret"}, X_API_Key="send")
     # The browser itself complains of each 401.
     page = open_page(f"{server.url}/{DAY}", complains=True)
     expect(page.locator("#login")).to_be_visible()
     assert "/secret" not in page.content()
     screenshot(page, "login")
-    page.get_by_label("Key").fill("“quoted”")
-    page.get_by_role("button", name="Log in").click()
+    log_in(page, "“quoted”")
     expect(page.locator("#login-error")).to_have_text("This is not a key.")
-    page.get_by_label("Key").fill("wrong")
-    page.get_by_role("button", name="Log in").click()
+    log_in(page, "wrong")
     expect(page.locator("#login-error")).to_have_text("This key is not known.")
     check_that_everybody_can_use(page)
-    page.get_by_label("Key").fill("read")
-    page.get_by_role("button", name="Log in").click()
+    log_in(page, "read")
     expect(page.locator("#paths")).to_contain_text("/secret")
     page.reload()
     expect(page.locator("#paths")).to_contain_text("/secret")
     page.get_by_role("button", name="Log out").click()
     expect(page.locator("#login")).to_be_visible()
     expect(page.locator("#content")).to_be_hidden()
+
+
+def test_nothing_of_one_key_is_shown_to_the_next(start, open_page):
+    server = start({"query.keys": [key("all", "all"), key("one", "one", sites=["b.example"])]})
+    now = datetime.now(timezone.utc).isoformat()
+    server.post([{"timestamp": now, "path": f"/of-{site}", "site": f"{site}.example"} for site in "ab"])
+    page = open_page(server.url + "/", complains=True)
+    log_in(page, "all")
+    loaded(page)
+    page.get_by_label("Site").select_option("a.example")
+    loaded(page, 2)
+    expect(page.locator("#paths")).to_contain_text("/of-a")
+    page.get_by_role("button", name="Log out").click()
+    expect(page.locator("#login")).to_be_visible()
+    assert page.url == server.url + "/"
+    held = []
+    page.route(re.compile("/api/v1/summary"), lambda route: held.append(route))
+    with page.expect_request(re.compile("/api/v1/summary")):
+        log_in(page, "one")
+    expect(page.locator("#content")).to_be_hidden()
+    assert not re.search("a.example|/of-a", page.content())
+    for route in held:
+        route.continue_()
+    page.unroute_all()
+    loaded(page, 3)
+    expect(page.locator("#paths")).to_contain_text("/of-b")
+    expect(page.locator("#age")).to_contain_text("last record")
+    assert page.locator("#site option").all_inner_texts() == ["All sites", "b.example"]
+    assert not re.search("a.example|/of-a", page.content())
+
+
+def test_where_nobody_may_read_the_page_says_so(start, open_page):
+    server = start({"api_keys": [key("s", "send", site="shop.example")]})
+    page = open_page(server.url + "/", complains=True)
+    expect(page.locator("#denied")).to_contain_text("nobody may read here")
+    expect(page.locator("#denied")).to_contain_text("millrace key create --read")
+    expect(page.locator("#health")).to_have_text("Not allowed")
+    for other in ("#content", "#login", "#empty", "#banner"):
+        expect(page.locator(other)).to_be_hidden()
+    screenshot(page, "denied")
+    check_that_everybody_can_use(page)
 
 
 def test_a_server_that_is_away_is_told_and_what_was_there_stays(start, open_page):
@@ -295,6 +396,7 @@ def test_a_server_that_is_away_is_told_and_what_was_there_stays(start, open_page
     expect(page.locator("#paths")).to_contain_text("/kept")
     server.kill()
     expect(page.locator("#banner")).to_contain_text("the server does not answer")
+    expect(page.locator("#health")).to_have_text("Not reachable")
     expect(page.locator("#paths")).to_contain_text("/kept")
     screenshot(page, "away")
     check_that_everybody_can_use(page)

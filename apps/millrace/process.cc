@@ -93,9 +93,8 @@ class Process::Impl {
     if (maintainer_) maintainer_->stop();
     if (lake_) lake_->hurry();
     if (analytics_) analytics_->hurry();
-    // A question can be asked again; a batch under way is worth waiting for.
-    if (analytics_service_) analytics_service_->stop();
     if (server_) server_->stop(config_.shutdown_grace);
+    if (analytics_service_) analytics_service_->stop();
     if (gauges_thread_) gauges_thread_->stop();
     // No entry comes any more once the journal is closed; the writer reads what is in it.
     if (journal_) journal_->close();
@@ -179,6 +178,8 @@ class Process::Impl {
     query_scratch_ = std::make_unique<ScratchFolder>(std::move(folder));
     analytics::AnalyticsOptions options = config_.query;
     options.pool.engine.temporary_directory = query_scratch_->path() + "/sql";
+    // What is read from S3 has other names each time.
+    options.pool.keeps_footers = !store::is_s3(config_.lake_location().url);
     options.version = version;
     analytics_service_ = std::make_unique<analytics::AnalyticsService>(
         std::move(options), *lake_, clock_, metrics_, readiness_);

@@ -8,6 +8,7 @@
 
 #include "analytics/answer.h"
 #include "analytics/web_page.h"
+#include "base/log.h"
 #include "base/time_text.h"
 #include "http/etag.h"
 #include "ingest/api_document.h"
@@ -80,8 +81,17 @@ std::string sources_header(const Plan& plan) {
   return text;
 }
 
+// What is wrong with the tables is for who runs this: it names files and addresses.
+http::Response unreadable(const Error& error) {
+  log(LogLevel::warn, "query: a question could not be answered", {{"reason", error.message}});
+  return ingest::retry_reply(503, "the tables cannot be read just now (the server's log says why)");
+}
+
 http::Response failure_of(const Error& error, const sql::Engine& engine,
-                          std::chrono::milliseconds timeout) {
+                          std::chrono::milliseconds timeout, bool is_client_gone) {
+  if (is_client_gone) {
+    return error_reply(503, "the client closed its side of the connection before the answer");
+  }
   if (engine.is_interrupted()) {
     return error_reply(
         503,
@@ -90,23 +100,27 @@ http::Response failure_of(const Error& error, const sql::Engine& engine,
                     timeout.count()));
   }
   if (error.code == Errc::exhausted) {
-    return error_reply(503, error.message + " (query.memory_max, cache.size_max)");
+    log(LogLevel::warn, "query: a question needs more than there is", {{"reason", error.message}});
+    return error_reply(
+        503,
+        "the answer needs more memory (query.memory_max) or more room for files of "
+        "S3 (cache.size_max) than there is: ask for a shorter time, or for one site");
   }
-  return ingest::retry_reply(503, error.message);
+  return unreadable(error);
 }
 
-ordered_json json_of(const TableState& state, bool has_sizes) {
-  ordered_json json = {{"name", state.name},    {"version", state.version.value()},
-                       {"files", nullptr},      {"bytes", nullptr},
-                       {"records", nullptr},    {"newest_record", nullptr},
+ordered_json json_of(const TableState& state, bool is_of_all_sites) {
+  ordered_json json = {{"name", state.name},    {"version", nullptr}, {"files", nullptr},
+                       {"bytes", nullptr},      {"records", nullptr}, {"newest_record", nullptr},
                        {"newest_file", nullptr}};
-  if (has_sizes) {
+  if (state.version.value() >= 0) json["version"] = state.version.value();
+  if (is_of_all_sites) {
     json["files"] = state.files;
     json["bytes"] = state.bytes;
     if (state.records) json["records"] = *state.records;
+    if (state.newest_record) json["newest_record"] = to_rfc3339(*state.newest_record);
+    if (state.newest_file) json["newest_file"] = to_rfc3339(*state.newest_file);
   }
-  if (state.newest_record) json["newest_record"] = to_rfc3339(*state.newest_record);
-  if (state.newest_file) json["newest_file"] = to_rfc3339(*state.newest_file);
   if (state.lag) {
     json["versions_behind"] = state.lag->versions;
     json["seconds_behind"] = state.lag->time.count();
@@ -183,38 +197,33 @@ void AnalyticsService::handle(http::Request request, http::Responder responder) 
           error_reply(403, fmt::format("the key may read {} only", fmt::join(sites, ", "))));
     }
   }
-  // std::function copies what it holds.
-  struct Pending {
-    http::Request request;
-    http::Responder responder;
-    std::vector<std::string> sites;  // That may be read.
-    std::optional<Question> question;
-  };
-  const auto pending = std::make_shared<Pending>(
-      Pending{std::move(request), std::move(responder), permission.sites, std::move(question)});
   // The page drops what it asked for where its reader goes on to something else.
-  const StopCheck is_unwanted = pending->responder.client_check();
-  const auto answer = [this, pending, is_unwanted](const Result<sql::Engine*>& engine) {
+  StopCheck is_unwanted = responder.client_check();
+  // std::function copies what it holds.
+  const auto pending =
+      std::make_shared<Pending>(std::move(request), std::move(responder), std::move(is_unwanted),
+                                permission.sites, std::move(question));
+  const auto answer = [this, pending](const Result<sql::Engine*>& engine) {
     const auto start = clock_.monotonic_now();
-    http::Response response = !engine ? ingest::retry_reply(503, engine.error().message)
-                              : pending->question
-                                  ? answer_question(*pending->question, pending->request, **engine)
-                                  : freshness(pending->sites);
+    http::Response response = !engine             ? ingest::retry_reply(503, engine.error().message)
+                              : pending->question ? answer_question(*pending, **engine)
+                                                  : freshness(pending->sites);
     duration_.observe(std::chrono::duration<double>(clock_.monotonic_now() - start).count());
-    count(pending->request.path, is_unwanted() ? status_of_gone_client : response.status);
+    const bool was_dropped = response.status >= 500 && pending->is_unwanted();
+    count(pending->request.path, was_dropped ? status_of_gone_client : response.status);
     pending->responder.respond(std::move(response));
   };
-  if (pool_.submit(permission.reader, answer, is_unwanted)) return;
+  if (pool_.submit(permission.reader, answer, pending->is_unwanted)) return;
   count(pending->request.path, 503);
   pending->responder.respond(
       ingest::retry_reply(503, "too many questions wait (query.waiting_max)"));
 }
 
-http::Response AnalyticsService::answer_question(const Question& question,
-                                                 const http::Request& request,
-                                                 sql::Engine& engine) {
+http::Response AnalyticsService::answer_question(const Pending& pending, sql::Engine& engine) {
+  const Question& question = *pending.question;
+  const http::Request& request = pending.request;
   const auto planned = plan(question, tables_);
-  if (!planned) return ingest::retry_reply(503, planned.error().message);
+  if (!planned) return unreadable(planned.error());
   const std::string etag =
       http::etag_of(options_.version + identity_of(question, request) + planned->versions());
   if (auto unchanged = not_modified(request, etag)) return *std::move(unchanged);
@@ -227,7 +236,9 @@ http::Response AnalyticsService::answer_question(const Question& question,
                            });
   if (!question.is_csv) response.body = json_head(question, *planned);
   const auto answered = answer(*planned, question, lake_, engine, *sink);
-  if (!answered) return failure_of(answered.error(), engine, options_.pool.timeout);
+  if (!answered) {
+    return failure_of(answered.error(), engine, options_.pool.timeout, pending.is_unwanted());
+  }
   sink->finish();
   if (question.is_csv) {
     response.content_type = "text/csv; charset=utf-8";
@@ -244,9 +255,9 @@ http::Response AnalyticsService::answer_question(const Question& question,
 
 http::Response AnalyticsService::freshness(const std::vector<std::string>& sites) {
   const auto states = look_at_tables();
-  if (!states) return ingest::retry_reply(503, states.error().message);
+  if (!states) return unreadable(states.error());
   ordered_json tables = ordered_json::array();
-  // How much all sites have together is not for those who may read some.
+  // What all sites have together, and when they got it, is not for those who may read some.
   for (const TableState& state : *states) tables.push_back(json_of(state, sites.empty()));
   const ordered_json body = {{"now", to_rfc3339(clock_.now())}, {"tables", std::move(tables)}};
   http::Response response{.body = body.dump() + "\n"};
@@ -280,9 +291,11 @@ Result<std::vector<TableState>> AnalyticsService::look_at_tables() {
                  labels)
           .set(static_cast<double>(state.lag->versions));
       metrics_
-          .gauge("millrace_query_rollup_lag_seconds",
-                 "Since when access_logs has records that a rollup does not cover yet, about.",
-                 labels)
+          .gauge(
+              "millrace_query_rollup_lag_seconds",
+              "How long ago the first version of access_logs was committed that a rollup does not "
+              "cover yet; of one that covers nothing, the age of the oldest record.",
+              labels)
           .set(static_cast<double>(state.lag->time.count()));
     }
   }

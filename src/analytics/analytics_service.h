@@ -47,9 +47,17 @@ class AnalyticsService final : public http::Handler {
   http::Response failure(const http::Failure& failure) override;
 
  private:
+  // A request that waits for its answer.
+  struct Pending {
+    http::Request request;
+    http::Responder responder;
+    StopCheck is_unwanted;
+    std::vector<std::string> sites;    // That may be read; empty: all.
+    std::optional<Question> question;  // nullopt: freshness.
+  };
+
   std::shared_ptr<const Readers> readers() const;
-  http::Response answer_question(const Question& question, const http::Request& request,
-                                 sql::Engine& engine);
+  http::Response answer_question(const Pending& pending, sql::Engine& engine);
   // How far they have come, and the gauges of it.
   Result<std::vector<TableState>> look_at_tables();
   // `sites`: what whoever asks may read; empty: all.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <map>
 #include <memory>
 #include <set>
@@ -103,6 +104,9 @@ class Planner {
             .files = std::move(files)};
   }
 
+  // Reads the records from now on, also where a rollup would do.
+  void use_records() { uses_rollups_ = false; }
+
   // At the same version whenever a question asks for it.
   Result<std::optional<TableFiles>> files_of(const std::string& table) {
     const auto known = known_.find(table);
@@ -124,7 +128,8 @@ class Planner {
   Result<Part> source_with(const Columns& columns, bool wants_durations) {
     const bool is_by_hours = is_whole_hours(question_.from) && is_whole_hours(question_.to) &&
                              question_.step >= std::chrono::hours(1);
-    const auto* definition = is_by_hours && !wants_durations ? rollup_with(columns) : nullptr;
+    const bool takes_rollup = uses_rollups_ && is_by_hours && !wants_durations;
+    const auto* definition = takes_rollup ? rollup_with(columns) : nullptr;
     Part part{
         .table = records_table, .select = "", .where = "", .group_by = "GROUP BY ALL", .files = {}};
     if (definition != nullptr) {
@@ -143,6 +148,7 @@ class Planner {
 
   const Question& question_;
   LakeTables& tables_;
+  bool uses_rollups_ = true;
   std::string where_;
   Columns filtered_;
   std::map<std::string, std::optional<TableFiles>> known_;
@@ -192,7 +198,7 @@ Result<Plan> plan_top(const Question& question, Planner& planner) {
 }
 
 // From two sources: no rollup has both the kind and the status.
-Result<Plan> plan_summary(Planner& planner) {
+Result<Plan> plan_summary_parts(Planner& planner) {
   constexpr int values_max = 500;  // Of each dimension: there may be more sites.
   Plan plan{.parts = {},
             .order = fmt::format("QUALIFY row_number() OVER (PARTITION BY dimension ORDER BY "
@@ -217,6 +223,16 @@ Result<Plan> plan_summary(Planner& planner) {
   return plan;
 }
 
+// The kinds are to add up to all: where one part reads records, so does the other.
+Result<Plan> plan_summary(Planner& planner) {
+  MR_TRY_ASSIGN(Plan plan, plan_summary_parts(planner));
+  const auto reads_records = [](const Part& part) { return part.table == records_table; };
+  const auto count = std::ranges::count_if(plan.parts, reads_records);
+  if (count == 0 || count == std::ssize(plan.parts)) return plan;
+  planner.use_records();
+  return plan_summary_parts(planner);
+}
+
 Result<Plan> plan_crawlers(const Question& question, Planner& planner) {
   MR_TRY_ASSIGN(Part part,
                 planner.sums("bot, bot_operator, bot_category, max({time}) AS last_seen, ",
@@ -235,7 +251,7 @@ Result<Plan> plan_errors(const Question& question, Planner& planner) {
       records_table,
       "SELECT path, status, count(*) AS requests, count(bot) AS crawler_requests, "
       "array_to_string(list_slice(list_sort(list(DISTINCT bot)), 1, 5), ', ') AS crawlers, "
-      "max(\"timestamp\") AS last_seen",
+      "min(\"timestamp\") AS first_seen, max(\"timestamp\") AS last_seen",
       std::move(files));
   part.where += " AND status >= 400";
   part.group_by = "GROUP BY path, status";
@@ -243,15 +259,30 @@ Result<Plan> plan_errors(const Question& question, Planner& planner) {
   return plan;
 }
 
-// Of the newest files alone, so that it costs the same however much is stored: with a filter there
-// may be older ones that it does not show.
+// How many of the first files hold so many records.
+std::size_t count_with(const TableFiles& files, std::uint64_t records_min) {
+  std::uint64_t records = 0;
+  std::size_t count = 0;
+  while (count < files.files.size() && records < records_min) records += files.records[count++];
+  return count;
+}
+
+// Of the newest files alone, more of them where they have too few rows that are asked for, so that
+// it costs the same however much is stored: there may be older ones that it does not show.
 Result<Plan> plan_recent(const Question& question, Planner& planner, LakeTables& tables) {
-  constexpr std::uint64_t looked_at = 10'000;
+  constexpr std::uint64_t records_looked_at[] = {10'000, 100'000, 1'000'000};
   const char* table = question.is_of_rejects ? rejects_table : records_table;
-  const query::RecordFilter filter{.from = {}, .to = {}, .site = question.site};
-  MR_TRY_ASSIGN(auto files, tables.newest_files(table, looked_at, filter));
-  Plan plan{.parts = {},
-            .order = fmt::format("ORDER BY received_at DESC LIMIT {}", question.limit)};
+  const auto sites = question.site ? std::vector{*question.site} : question.sites;
+  MR_TRY_ASSIGN(auto files, tables.newest_files(table, sites));
+  Plan plan{.order =
+                fmt::format("ORDER BY received_at DESC{} LIMIT {}",
+                            question.is_of_rejects ? "" : ", \"timestamp\" DESC", question.limit)};
+  for (const std::uint64_t records : records_looked_at) {
+    const std::size_t count = files ? count_with(*files, records) : 0;
+    if (plan.file_counts.empty() || count > plan.file_counts.back()) {
+      plan.file_counts.push_back(count);
+    }
+  }
   Part part = planner.rows(
       table,
       question.is_of_rejects
@@ -288,8 +319,33 @@ Result<Plan> plan(const Question& question, LakeTables& tables) {
   return fail(Errc::invalid_argument, "no such question");
 }
 
-Result<void> answer(const Plan& plan, const Question& question, store::ObjectStore& lake,
-                    sql::Engine& engine, sql::RowSink& sink) {
+namespace {
+
+// Keeps a small result, to give it on.
+class KeptRows final : public sql::RowSink {
+ public:
+  void columns(const std::vector<sql::ResultColumn>& columns) override { columns_ = columns; }
+  bool row(const sql::ResultRow& row) override {
+    rows_.push_back(row);
+    return true;
+  }
+
+  std::size_t count() const { return rows_.size(); }
+
+  void give_to(sql::RowSink& sink) const {
+    sink.columns(columns_);
+    for (const auto& row : rows_) {
+      if (!sink.row(row)) return;
+    }
+  }
+
+ private:
+  std::vector<sql::ResultColumn> columns_;
+  std::vector<sql::ResultRow> rows_;
+};
+
+Result<void> run(const Plan& plan, std::size_t files_max, const Question& question,
+                 store::ObjectStore& lake, sql::Engine& engine, sql::RowSink& sink) {
   std::vector<std::unique_ptr<store::LocalFiles>> in_use;
   std::string statement;
   // The most recent ones are of any time.
@@ -299,7 +355,9 @@ Result<void> answer(const Plan& plan, const Question& question, store::ObjectSto
     // Nothing was received yet: an answer without rows.
     if (!part.files) return {};
     std::vector<const delta::AddFile*> files;
-    for (const delta::AddFile& file : part.files->files) files.push_back(&file);
+    for (const delta::AddFile& file : part.files->files) {
+      if (files.size() < files_max) files.push_back(&file);
+    }
     MR_TRY_ASSIGN(
         auto records,
         query::select_records(lake, {part.files->root, part.files->version, part.files->schema},
@@ -310,6 +368,24 @@ Result<void> answer(const Plan& plan, const Question& question, store::ObjectSto
                              records.sql, part.where, part.group_by);
   }
   return engine.query(fmt::format("SELECT * FROM ({}) {}", statement, plan.order), sink);
+}
+
+}  // namespace
+
+Result<void> answer(const Plan& plan, const Question& question, store::ObjectStore& lake,
+                    sql::Engine& engine, sql::RowSink& sink) {
+  if (plan.file_counts.empty()) {
+    return run(plan, std::numeric_limits<std::size_t>::max(), question, lake, engine, sink);
+  }
+  for (const std::size_t files_max : plan.file_counts) {
+    KeptRows rows;
+    MR_TRY(run(plan, files_max, question, lake, engine, rows));
+    const bool is_enough = std::cmp_greater_equal(rows.count(), question.limit);
+    if (!is_enough && files_max != plan.file_counts.back()) continue;
+    rows.give_to(sink);
+    break;
+  }
+  return {};
 }
 
 }  // namespace millrace::analytics

@@ -27,6 +27,9 @@ struct Part {
 struct Plan {
   std::vector<Part> parts;
   std::string order;  // "ORDER BY ... LIMIT ..." of all of them together.
+  // Of a single part: how many of its first files to look at, until as many rows as are asked for
+  // are found. Empty: all of them.
+  std::vector<std::size_t> file_counts;
 
   // What the answer depends on, besides the question.
   std::string versions() const;

@@ -1,5 +1,7 @@
 #include "analytics/lake_tables.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -16,13 +18,29 @@ using nlohmann::json;
 constexpr std::chrono::seconds look_interval{1};
 // Whoever comes while somebody looks takes what is not older than this.
 constexpr std::chrono::seconds look_age_max{10};
+// Where there is none, so long it waits.
+constexpr std::chrono::seconds look_wait_max{5};
+// So long nobody looks again after a failure.
+constexpr std::chrono::seconds failure_interval{2};
+
+constexpr std::size_t commit_times_max = 64;
 constexpr const char* source_table = "access_logs";
 
 // What a file's statistics say, as far as they do.
 struct FileFacts {
   std::optional<std::uint64_t> records;
+  std::optional<Timestamp> oldest;
   std::optional<Timestamp> newest;
 };
+
+std::optional<Timestamp> time_in(const json& stats, const char* bounds, const std::string& column) {
+  const auto found = stats.find(bounds);
+  if (found == stats.end() || !found->is_object()) return std::nullopt;
+  const auto time = found->find(column);
+  if (time == found->end() || !time->is_string()) return std::nullopt;
+  const auto parsed = parse_rfc3339(time->get<std::string>());
+  return parsed ? std::optional(*parsed) : std::nullopt;
+}
 
 FileFacts facts_of(const delta::AddFile& file, const std::string& time_column) {
   FileFacts facts;
@@ -32,12 +50,8 @@ FileFacts facts_of(const delta::AddFile& file, const std::string& time_column) {
       count != stats.end() && count->is_number_unsigned()) {
     facts.records = count->get<std::uint64_t>();
   }
-  const auto bounds = stats.find("maxValues");
-  if (bounds == stats.end() || !bounds->is_object()) return facts;
-  const auto newest = bounds->find(time_column);
-  if (newest != bounds->end() && newest->is_string()) {
-    if (const auto time = parse_rfc3339(newest->get<std::string>())) facts.newest = *time;
-  }
+  facts.oldest = time_in(stats, "minValues", time_column);
+  facts.newest = time_in(stats, "maxValues", time_column);
   return facts;
 }
 
@@ -73,17 +87,18 @@ const rollup::RollupDefinition* definition_of(const std::string& name) {
   return found == all.end() ? nullptr : &*found;
 }
 
-// From when on what the source got is not in the rollup, about: neither log has the time at which a
-// version of the other was committed.
-std::chrono::seconds time_behind(const delta::Snapshot& rollup, const delta::Snapshot& source,
-                                 Timestamp now) {
-  Timestamp newest = Timestamp::min();
-  for (const auto& [path, file] : rollup.files) newest = std::max(newest, file.modified);
-  Timestamp first_missing = now;
+std::chrono::seconds seconds_between(Timestamp begin, Timestamp end) {
+  return std::chrono::floor<std::chrono::seconds>(std::max(begin, end) - begin);
+}
+
+// Of a rollup that covers nothing. By the records' own times: merging makes files new.
+Lag lag_of_nothing(const delta::Snapshot& source, Timestamp now) {
+  const std::string column = arrival_column(source.schema);
+  Timestamp oldest = now;
   for (const auto& [path, file] : source.files) {
-    if (file.modified > newest) first_missing = std::min(first_missing, file.modified);
+    oldest = std::min(oldest, facts_of(file, column).oldest.value_or(file.modified));
   }
-  return std::chrono::duration_cast<std::chrono::seconds>(now - first_missing);
+  return {.versions = source.version.value() + 1, .time = seconds_between(oldest, now)};
 }
 
 }  // namespace
@@ -106,9 +121,15 @@ Result<LakeTables::SharedSnapshot> LakeTables::snapshot(const std::string& name)
   std::unique_lock looking(found.looking, std::try_to_lock);
   if (!looking) {
     if (auto older = known(found, look_age_max)) return *std::move(older);
-    looking.lock();
+    if (!looking.try_lock_for(look_wait_max)) {
+      return fail(Errc::unavailable, fmt::format("{}: reading its log takes long", name));
+    }
   }
   if (auto fresh = known(found, look_interval)) return *std::move(fresh);
+  if (found.failure && clock_.monotonic_now() - found.failed_at < failure_interval) {
+    if (auto older = known(found, look_age_max)) return *std::move(older);
+    return tl::unexpected(*found.failure);
+  }
   return look(name, found);
 }
 
@@ -131,13 +152,19 @@ Result<LakeTables::SharedSnapshot> LakeTables::look(const std::string& name, Ent
   const bool is_newer = entry.table && entry.table->snapshot().version != before;
   SharedSnapshot newer;
   if (is_newer) newer = std::make_shared<const delta::Snapshot>(entry.table->snapshot());
+  entry.failure.reset();
+  if (!looked) {
+    entry.failure = std::move(looked).error();
+    entry.failed_at = clock_.monotonic_now();
+    if (entry.failure->code == Errc::unavailable) return tl::unexpected(*entry.failure);
+  }
   const std::lock_guard lock(mutex_);
-  if (is_newer || !looked) {
+  if (is_newer || entry.failure) {
     entry.snapshot = std::move(newer);
     entry.state.reset();
   }
   entry.looked_at.reset();
-  if (!looked) return tl::unexpected(std::move(looked).error());
+  if (entry.failure) return tl::unexpected(*entry.failure);
   entry.looked_at = start;
   return entry.snapshot;
 }
@@ -164,8 +191,31 @@ Result<std::optional<Lag>> LakeTables::lag(const std::string& name, const delta:
   // Below zero: what it had is void.
   if (covered == rollup.progress.end() || covered->second < 0) return std::nullopt;
   Lag lag{.versions = std::max<std::int64_t>(0, source->version.value() - covered->second)};
-  if (lag.versions > 0) lag.time = time_behind(rollup, *source, clock_.now());
+  if (lag.versions > 0) {
+    MR_TRY_ASSIGN(const auto since,
+                  committed_at(source->table_id, delta::Version(covered->second + 1)));
+    // What is no longer in the log can only be made anew.
+    if (!since) return std::nullopt;
+    lag.time = seconds_between(*since, clock_.now());
+  }
   return lag;
+}
+
+Result<std::optional<Timestamp>> LakeTables::committed_at(const std::string& table_id,
+                                                          delta::Version version) {
+  const auto key = std::make_pair(table_id, version);
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = commit_times_.find(key);
+    if (found != commit_times_.end()) return found->second;
+  }
+  const auto time = delta::committed_at(lake_, source_table, version);
+  if (!time && time.error().code == Errc::not_found) return std::nullopt;
+  if (!time) return tl::unexpected(time.error());
+  const std::lock_guard lock(mutex_);
+  if (commit_times_.size() >= commit_times_max) commit_times_.erase(commit_times_.begin());
+  commit_times_.emplace(key, *time);
+  return *time;
 }
 
 Result<TableFiles> LakeTables::describe(const std::string& name, const delta::Snapshot& snapshot) {
@@ -189,25 +239,25 @@ Result<std::optional<TableFiles>> LakeTables::files(const std::string& name,
 }
 
 Result<std::optional<TableFiles>> LakeTables::newest_files(const std::string& name,
-                                                           std::uint64_t records_min,
-                                                           const query::RecordFilter& filter) {
+                                                           const std::vector<std::string>& sites) {
   MR_TRY_ASSIGN(const SharedSnapshot found, snapshot(name));
   if (found == nullptr) return std::nullopt;
   MR_TRY_ASSIGN(TableFiles described, describe(name, *found));
   const std::string column = arrival_column(described.schema);
   std::vector<std::pair<FileFacts, const delta::AddFile*>> files;
   for (const auto& [path, file] : found->files) {
-    if (!query::may_hold(file, described.schema, filter)) continue;
+    const auto may_hold = [&](const std::string& site) {
+      return query::may_hold(file, described.schema, {.from = {}, .to = {}, .site = site});
+    };
+    if (!sites.empty() && std::ranges::none_of(sites, may_hold)) continue;
     files.emplace_back(facts_of(file, column), &file);
   }
   std::ranges::sort(files, [](const auto& left, const auto& right) {
     return left.first.newest > right.first.newest;
   });
-  std::uint64_t records = 0;
   for (const auto& [facts, file] : files) {
-    if (records >= records_min) break;
     described.files.push_back(*file);
-    records += facts.records.value_or(0);
+    described.records.push_back(facts.records.value_or(0));
   }
   return described;
 }
@@ -215,12 +265,19 @@ Result<std::optional<TableFiles>> LakeTables::newest_files(const std::string& na
 Result<std::vector<TableState>> LakeTables::states() {
   std::vector<std::string> names = {source_table, "dead_letters"};
   for (const auto& definition : rollup::built_in_rollups()) names.push_back(definition.name);
+  MR_TRY_ASSIGN(const SharedSnapshot source, snapshot(source_table));
+  const bool has_records = source != nullptr && !source->files.empty();
   std::vector<TableState> states;
   for (const std::string& name : names) {
+    const bool is_awaited = has_records && definition_of(name) != nullptr;
     MR_TRY_ASSIGN(const SharedSnapshot found, snapshot(name));
-    if (found == nullptr) continue;
-    TableState& now = states.emplace_back(*state(name, found));
-    MR_TRY_ASSIGN(now.lag, lag(name, *found));
+    if (found == nullptr && !is_awaited) continue;
+    TableState& now =
+        states.emplace_back(found == nullptr ? TableState{.name = name} : *state(name, found));
+    if (found != nullptr) {
+      MR_TRY_ASSIGN(now.lag, lag(name, *found));
+    }
+    if (is_awaited && !now.lag) now.lag = lag_of_nothing(*source, clock_.now());
   }
   return states;
 }

@@ -21,7 +21,7 @@ namespace millrace::analytics {
 // How far a rollup is behind access_logs.
 struct Lag {
   std::int64_t versions = 0;
-  // Since the first file of access_logs that is newer than all of the rollup's.
+  // Since the commit of the first version that it does not cover.
   std::chrono::seconds time{0};
 };
 
@@ -34,18 +34,20 @@ struct TableFiles {
   std::vector<delta::AddFile> files;
   // Of a rollup; nullopt: it covers nothing of the access_logs that is there.
   std::optional<Lag> lag;
+  std::vector<std::uint64_t> records;  // In each of the files, where newest_files() gave them.
 };
 
 // How far a table has come.
 struct TableState {
   std::string name;
-  delta::Version version{-1};
+  delta::Version version{-1};  // -1: a rollup that is not there yet, though there are records.
   std::size_t files = 0;
   std::uint64_t bytes = 0;
   std::optional<std::uint64_t> records;    // Where all files say.
   std::optional<Timestamp> newest_record;  // When the newest was received; of a rollup, its hour.
   std::optional<Timestamp> newest_file;    // When it was written.
-  std::optional<Lag> lag;                  // As in TableFiles.
+  // As in TableFiles; of a rollup that covers nothing, since the oldest record.
+  std::optional<Lag> lag;
 };
 
 // The tables that analytics read, kept open, and as they were a moment ago. Thread-safe.
@@ -59,10 +61,10 @@ class LakeTables {
   Result<std::optional<TableFiles>> files(const std::string& name,
                                           const query::RecordFilter& filter);
 
-  // The newest files of a table that may hold what a filter wants, by when their records were
-  // received: enough of them to hold `records_min` records, where there are so many.
-  Result<std::optional<TableFiles>> newest_files(const std::string& name, std::uint64_t records_min,
-                                                 const query::RecordFilter& filter);
+  // The files of a table that may hold records of some sites (empty: of any), those first whose
+  // records were received last.
+  Result<std::optional<TableFiles>> newest_files(const std::string& name,
+                                                 const std::vector<std::string>& sites);
 
   // Of access_logs, dead_letters and the built-in rollups, as far as they are there.
   Result<std::vector<TableState>> states();
@@ -71,9 +73,12 @@ class LakeTables {
   using SharedSnapshot = std::shared_ptr<const delta::Snapshot>;  // Null: there is no table.
 
   struct Entry {
-    // Held while somebody looks, which may have to wait for S3; guards `table`.
-    std::mutex looking;
+    // Held while somebody looks, which may have to wait for S3; guards what follows.
+    std::timed_mutex looking;
     std::unique_ptr<delta::DeltaTable> table;  // Null: there was none.
+    // Why the last look failed, and when: nobody has to wait to hear the same.
+    std::optional<Error> failure;
+    std::chrono::steady_clock::time_point failed_at;
 
     // Guarded by the mutex of all. What the last look found, and when that was; nullopt: none yet,
     // or it failed.
@@ -92,12 +97,16 @@ class LakeTables {
   Result<SharedSnapshot> look(const std::string& name, Entry& entry);
   std::shared_ptr<const TableState> state(const std::string& name, const SharedSnapshot& snapshot);
   Result<std::optional<Lag>> lag(const std::string& name, const delta::Snapshot& rollup);
+  Result<std::optional<Timestamp>> committed_at(const std::string& table_id,
+                                                delta::Version version);
   Result<TableFiles> describe(const std::string& name, const delta::Snapshot& snapshot);
 
   store::ObjectStore& lake_;
   const Clock& clock_;
 
-  std::mutex mutex_;  // Guards which entries there are, and what of them it says there.
+  // Guards commit_times_, which entries there are, and what of them it says there.
+  std::mutex mutex_;
+  std::map<std::pair<std::string, delta::Version>, Timestamp> commit_times_;  // Of access_logs.
   std::map<std::string, Entry> tables_;
 };
 

@@ -1,11 +1,13 @@
 #include "analytics/lake_tables.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <condition_variable>
 #include <future>
 
 #include "delta/testing/table_world.h"
+#include "rollup/definition.h"
 #include "store/testing/forwarding_store.h"
 
 namespace millrace::analytics {
@@ -19,13 +21,20 @@ class FarStore final : public store::ForwardingStore {
   using ForwardingStore::ForwardingStore;
 
   Result<std::string> get(std::string_view key) override {
-    pass();
+    MR_TRY(pass());
     return ForwardingStore::get(key);
   }
   Result<store::ObjectInfo> head(std::string_view key) override {
-    pass();
-    return ForwardingStore::head(key);
+    MR_TRY(pass());
+    MR_TRY_ASSIGN(auto info, ForwardingStore::head(key));
+    if (const auto time = times.find(std::string(key)); time != times.end()) {
+      info.modified = time->second;
+    }
+    return info;
   }
+
+  std::map<std::string, Timestamp> times;  // When objects were made.
+  bool is_down = false;
 
   void hold() {
     const std::lock_guard lock(mutex_);
@@ -42,12 +51,13 @@ class FarStore final : public store::ForwardingStore {
   }
 
  private:
-  void pass() {
+  Result<void> pass() {
     std::unique_lock lock(mutex_);
     ++waiting_;
     changed_.notify_all();
     changed_.wait(lock, [this] { return !is_held_; });
     --waiting_;
+    return is_down ? Result<void>(fail(Errc::unavailable, "down")) : Result<void>();
   }
 
   std::mutex mutex_;
@@ -112,9 +122,74 @@ TEST_F(LakeTablesTest, WhatIsTooOldIsWaitedFor) {
   auto looking = std::async(std::launch::async, [this] { return files(); });
   store_.wait_for_a_reader();
   auto waiting = std::async(std::launch::async, [this] { return files(); });
+  EXPECT_EQ(waiting.wait_for(50ms), std::future_status::timeout);
   store_.release();
   EXPECT_EQ(looking.get(), 2U);
   EXPECT_EQ(waiting.get(), 2U);
+}
+
+TEST_F(LakeTablesTest, WhereTheStoreIsDownItIsNotAskedByEveryQuestion) {
+  commit("a");
+  ASSERT_EQ(files(), 1U);
+  store_.is_down = true;
+  clock_.advance(2s);
+  EXPECT_EQ(tables_.files("t", {}).error().code, Errc::unavailable);
+  EXPECT_EQ(files(), 1U) << "as it was a moment ago";
+  clock_.advance(9s);
+  EXPECT_EQ(tables_.files("t", {}).error().code, Errc::unavailable);
+  store_.is_down = false;
+  EXPECT_EQ(tables_.files("t", {}).error().code, Errc::unavailable) << "it was asked just now";
+  clock_.advance(2s);
+  EXPECT_EQ(files(), 1U);
+}
+
+// However new merging makes the files.
+TEST_F(LakeTablesTest, ARollupIsBehindSinceTheFirstCommitThatItLacks) {
+  const auto& definition = rollup::built_in_rollups().front();
+  auto source =
+      *delta::DeltaTable::open_or_create(memory_, clock_, "access_logs", delta::test_schema());
+  auto rollup =
+      *delta::DeltaTable::open_or_create(memory_, clock_, definition.name, delta::test_schema());
+  const auto put = [&](const std::string& path) {
+    delta::Commit commit;
+    commit.adds.push_back(delta::file_of(path));
+    commit.adds.back().modified = clock_.now();
+    const auto version = source.commit(commit);
+    ASSERT_TRUE(version);
+    store_.times[fmt::format("access_logs/_delta_log/{:020}.json", version->value())] =
+        clock_.now();
+  };
+  const auto lag_of = [&](const std::string& name) -> std::optional<Lag> {
+    clock_.advance(1s);
+    const auto states = tables_.states();
+    if (!states) return std::nullopt;
+    for (const auto& state : *states) {
+      if (state.name == name) return state.lag;
+    }
+    return std::nullopt;
+  };
+  put("a");
+  ASSERT_TRUE(rollup.commit({.operation = "MERGE",
+                             .adds = {},
+                             .removes = {},
+                             .progress = {{definition.progress_id(source.snapshot().table_id),
+                                           std::nullopt, source.snapshot().version.value()}}}));
+  EXPECT_EQ(lag_of(definition.name)->versions, 0);
+  put("b");
+  clock_.advance(10min);
+  delta::Commit merge{.operation = "OPTIMIZE", .adds = {}, .removes = {}, .progress = {}};
+  merge.removes = {{.path = "a", .data_change = false}, {.path = "b", .data_change = false}};
+  merge.adds = {delta::file_of("ab")};
+  merge.adds.back().modified = clock_.now();
+  ASSERT_TRUE(source.commit(merge));
+  const auto lag = lag_of(definition.name);
+  ASSERT_TRUE(lag);
+  EXPECT_EQ(lag->versions, 2);
+  EXPECT_GE(lag->time, 10min);
+  EXPECT_LT(lag->time, 11min);
+  const auto& other = rollup::built_in_rollups().back();
+  ASSERT_TRUE(lag_of(other.name)) << "one that was never made is behind too";
+  EXPECT_EQ(lag_of(other.name)->versions, source.snapshot().version.value() + 1);
 }
 
 TEST_F(LakeTablesTest, FindsATableThatWasMadeAnew) {
@@ -126,7 +201,7 @@ TEST_F(LakeTablesTest, FindsATableThatWasMadeAnew) {
   clock_.advance(1s);
   (void)tables_.files("t", {});  // Whoever looks first may get an error.
   commit("c");
-  clock_.advance(1s);
+  clock_.advance(2s);
   EXPECT_EQ(files(), 1U);
 }
 

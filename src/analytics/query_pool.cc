@@ -23,6 +23,7 @@ constexpr int jobs_per_engine = 1'000;
 QueryPool::QueryPool(QueryPoolOptions options) : options_(std::move(options)) {
   for (int i = 0; i < options_.threads; ++i) {
     Worker& worker = *workers_.emplace_back(std::make_unique<Worker>());
+    worker.number = i;
     worker.thread = std::thread([this, &worker] { run(worker); });
     pthread_setname_np(worker.thread.native_handle(), fmt::format("query-{}", i).c_str());
   }
@@ -97,12 +98,15 @@ void QueryPool::run(Worker& worker) {
     } catch (const std::exception& error) {
       log(LogLevel::error, "query: a question failed", {{"reason", error.what()}});
     }
+    std::unique_ptr<sql::Engine> used_up;
     const std::lock_guard lock(mutex_);
     worker.running = nullptr;
-    // An interrupted engine runs nothing more.
-    const bool is_used_up =
-        worker.engine && (worker.engine->is_interrupted() || ++worker.jobs_done >= jobs_per_engine);
-    if (is_used_up) worker.engine.reset();
+    if (!worker.engine) continue;
+    const bool goes_on = worker.engine->is_usable() && ++worker.jobs_done < jobs_per_engine;
+    if (!goes_on) used_up = std::move(worker.engine);
+    if (used_up && !used_up->is_usable() && !used_up->is_interrupted()) {
+      log(LogLevel::error, "query: the SQL engine is of no use any more; opening another", {});
+    }
   }
 }
 
@@ -115,13 +119,8 @@ void QueryPool::work(Worker& worker, const Waiting& waiting) {
     return waiting.job(fail(Errc::unavailable, "nobody waits for the answer any more"));
   }
   if (!worker.engine) {
-    auto opened = sql::Engine::open(options_.engine);
-    if (!opened) return waiting.job(tl::unexpected(opened.error()));
-    const auto set = (*opened)->execute("SET parquet_metadata_cache = true");
-    if (!set) return waiting.job(tl::unexpected(set.error()));
-    const std::lock_guard lock(mutex_);
-    worker.engine = *std::move(opened);
-    worker.jobs_done = 0;
+    if (auto opened = open_engine(worker); !opened)
+      return waiting.job(tl::unexpected(opened.error()));
   }
   {
     const std::lock_guard lock(mutex_);
@@ -130,6 +129,19 @@ void QueryPool::work(Worker& worker, const Waiting& waiting) {
   }
   deadlines_changed_.notify_one();
   waiting.job(worker.engine.get());
+}
+
+Result<void> QueryPool::open_engine(Worker& worker) {
+  sql::EngineOptions options = options_.engine;
+  if (!options.temporary_directory.empty()) {
+    options.temporary_directory += fmt::format("-{}", worker.number);
+  }
+  MR_TRY_ASSIGN(auto opened, sql::Engine::open(options));
+  if (options_.keeps_footers) MR_TRY(opened->execute("SET parquet_metadata_cache = true"));
+  const std::lock_guard lock(mutex_);
+  worker.engine = std::move(opened);
+  worker.jobs_done = 0;
+  return {};
 }
 
 void QueryPool::watch() {

@@ -23,7 +23,10 @@ struct QueryPoolOptions {
   int threads = 2;               // Questions answered at once; each has an engine of its own.
   std::size_t waiting_max = 64;  // Further ones that wait.
   std::chrono::milliseconds timeout{10'000};
+  // Of each engine; its temporary directory gets a number behind its name.
   sql::EngineOptions engine{.memory_bytes_max = 512UL << 20};
+  // Whether engines keep the footers of files between questions: where files stay where they are.
+  bool keeps_footers = true;
 };
 
 // Threads that answer questions, each with an SQL engine that is kept open. Thread-safe.
@@ -55,6 +58,7 @@ class QueryPool {
   };
 
   struct Worker {
+    int number = 0;
     std::unique_ptr<sql::Engine> engine;
     int jobs_done = 0;                 // With that engine.
     const Waiting* running = nullptr;  // The job under way; there is an engine then.
@@ -65,6 +69,7 @@ class QueryPool {
   void run(Worker& worker);
   void watch();
   void work(Worker& worker, const Waiting& waiting);
+  Result<void> open_engine(Worker& worker);
 
   const QueryPoolOptions options_;
 

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <future>
 
+#include "base/testing/temp_directory.h"
+
 namespace millrace::analytics {
 namespace {
 
@@ -123,6 +125,27 @@ TEST(QueryPoolTest, StopEndsWhatRunsAndDropsWhatWaits) {
   EXPECT_TRUE(failed);
   EXPECT_FALSE(ran_second);
   EXPECT_FALSE(pool.submit("", [](const Result<sql::Engine*>&) {}));
+}
+
+// DuckDB's files for what memory does not hold have the same names in each engine.
+TEST(QueryPoolTest, QuestionsThatNeedTheDiskDoNotDisturbEachOther) {
+  constexpr const char* large =
+      "SELECT count(*) FROM (SELECT range::VARCHAR || repeat('x', 60) AS value, count(*) AS n FROM "
+      "range(1400000) GROUP BY value ORDER BY n DESC, value)";
+  const TempDirectory folder;
+  QueryPool pool({.threads = 2,
+                  .timeout = 1h,
+                  .engine = {.memory_bytes_max = 150UL << 20,
+                             .threads = 1,
+                             .temporary_directory = folder.path_of("sql")}});
+  std::vector<std::promise<std::string>> answers(8);
+  for (auto& answer : answers) {
+    ASSERT_TRUE(pool.submit("", [&](Result<sql::Engine*> engine) {
+      const auto rows = (*engine)->rows(large);
+      answer.set_value(rows ? rows->at(0).at(0).value_or("") : rows.error().message);
+    }));
+  }
+  for (auto& answer : answers) EXPECT_EQ(answer.get_future().get(), "1400000");
 }
 
 TEST(QueryPoolTest, GoesOnAfterAnException) {

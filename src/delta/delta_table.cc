@@ -18,6 +18,10 @@ namespace millrace::delta {
 
 namespace {
 
+std::string log_entry_key(std::string_view root, Version version) {
+  return fmt::format("{}/_delta_log/{:020}.json", root, version.value());
+}
+
 // The log's past is deleted an hour after it, at the earliest.
 constexpr std::chrono::minutes commit_time_max(10);
 
@@ -327,12 +331,15 @@ std::string DeltaTable::log_key(std::string_view name) const {
   return fmt::format("{}/_delta_log/{}", root_, name);
 }
 
-std::string DeltaTable::entry_key(Version version) const {
-  return log_key(fmt::format("{:020}.json", version.value()));
-}
+std::string DeltaTable::entry_key(Version version) const { return log_entry_key(root_, version); }
 
 std::string DeltaTable::checkpoint_key(Version version) const {
   return log_key(fmt::format("{:020}.checkpoint.parquet", version.value()));
+}
+
+Result<Timestamp> committed_at(store::ObjectStore& store, std::string_view root, Version version) {
+  MR_TRY_ASSIGN(const auto entry, store.head(log_entry_key(root, version)));
+  return entry.modified;
 }
 
 }  // namespace millrace::delta

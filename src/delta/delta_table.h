@@ -100,6 +100,10 @@ struct TableOptions {
   bool adds_columns = false;
 };
 
+// When a version of the table at `root` was committed, as the store says. Errors: not_found (its
+// log entry has been cleaned up), unavailable.
+Result<Timestamp> committed_at(store::ObjectStore& store, std::string_view root, Version version);
+
 // A Delta Lake table: Parquet files, and a log of numbered JSON entries that says which of them are
 // live (PROTOCOL.md of delta-io/delta; reader version 1, writer version 2).
 //

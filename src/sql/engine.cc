@@ -42,13 +42,19 @@ constexpr char hour_of_macro[] =
     "CREATE MACRO hour_of(t) AS make_timestamptz((epoch_us(t) + 72000000000000000) // 3600000000 * "
     "3600000000 - 72000000000000000)";
 
-tl::unexpected<Error> failure_of(const char* message) {
-  std::string_view text = message == nullptr ? "the statement failed" : message;
+// DuckDB takes no statement any more.
+bool is_fatal(std::string_view text) {
+  return text.starts_with("FATAL Error") || text.starts_with("INTERNAL Error");
+}
+
+tl::unexpected<Error> failure_of(std::string_view text) {
   text = text.substr(0, text.find("\n\nStack Trace:"));
   Errc code = Errc::invalid_argument;
   if (text.starts_with("Out of Memory Error")) code = Errc::exhausted;
   // Files and interrupts: the statement itself may be right.
-  if (text.starts_with("IO Error") || text.starts_with("INTERRUPT Error")) code = Errc::unavailable;
+  if (text.starts_with("IO Error") || text.starts_with("INTERRUPT Error") || is_fatal(text)) {
+    code = Errc::unavailable;
+  }
   return fail(code, std::string(text));
 }
 
@@ -106,7 +112,7 @@ class DuckEngine final : public Engine {
     MR_TRY(check_goes_on());
     OwnedResult result;
     if (duckdb_query(connection_, sql.c_str(), result.out()) == DuckDBSuccess) return {};
-    return failure_of(duckdb_result_error(result.out()));
+    return failed(duckdb_result_error(result.out()));
   }
 
   Result<void> query(const std::string& sql, RowSink& sink) override {
@@ -131,7 +137,15 @@ class DuckEngine final : public Engine {
 
   bool is_interrupted() const override { return is_interrupted_; }
 
+  bool is_usable() const override { return !is_interrupted_ && !is_broken_; }
+
  private:
+  tl::unexpected<Error> failed(const char* message) {
+    const std::string_view text = message == nullptr ? "the statement failed" : message;
+    if (is_fatal(text)) is_broken_ = true;
+    return failure_of(text);
+  }
+
   Result<void> check_goes_on() const {
     if (is_interrupted_) return fail(Errc::unavailable, "INTERRUPT Error: Interrupted!");
     return {};
@@ -148,7 +162,7 @@ class DuckEngine final : public Engine {
   Result<void> run(const std::string& sql, RowSink& sink) {
     OwnedStatement statement;
     if (duckdb_prepare(connection_, sql.c_str(), statement.out()) != DuckDBSuccess) {
-      return failure_of(duckdb_prepare_error(statement.get()));
+      return failed(duckdb_prepare_error(statement.get()));
     }
     if (ChunkReader::needs_text(statement.get())) return query_as_text(sql, statement.get(), sink);
     return stream(statement.get(), {}, sink);
@@ -178,7 +192,7 @@ class DuckEngine final : public Engine {
         fmt::format("SELECT {} FROM (\n{}\n) AS result({})", list, inner, names);
     OwnedStatement statement;
     if (duckdb_prepare(connection_, outer.c_str(), statement.out()) != DuckDBSuccess) {
-      return failure_of(duckdb_prepare_error(statement.get()));
+      return failed(duckdb_prepare_error(statement.get()));
     }
     return stream(statement.get(), std::move(columns), sink);
   }
@@ -211,13 +225,12 @@ class DuckEngine final : public Engine {
                       RowSink& sink) {
     OwnedResult result;
     if (duckdb_execute_prepared_streaming(statement, result.out()) != DuckDBSuccess) {
-      return failure_of(duckdb_result_error(result.out()));
+      return failed(duckdb_result_error(result.out()));
     }
     return read(result.get(), std::move(columns), sink);
   }
 
-  static Result<void> read(duckdb_result& result, std::vector<ResultColumn> columns,
-                           RowSink& sink) {
+  Result<void> read(duckdb_result& result, std::vector<ResultColumn> columns, RowSink& sink) {
     if (columns.empty()) {
       for (idx_t column = 0; column < duckdb_column_count(&result); ++column) {
         columns.push_back({duckdb_column_name(&result, column),
@@ -237,11 +250,12 @@ class DuckEngine final : public Engine {
       }
     }
     const char* message = duckdb_result_error(&result);
-    if (message != nullptr && *message != '\0') return failure_of(message);
+    if (message != nullptr && *message != '\0') return failed(message);
     return {};
   }
 
   bool is_locked_ = false;
+  bool is_broken_ = false;
   std::atomic<bool> is_interrupted_{false};
   duckdb_database database_ = nullptr;
   duckdb_connection connection_ = nullptr;

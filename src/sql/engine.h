@@ -15,7 +15,8 @@ namespace millrace::sql {
 struct EngineOptions {
   std::uint64_t memory_bytes_max = 1UL << 30;
   int threads = 2;
-  // Where sorts and groupings go that memory does not hold; created when needed. Empty: nowhere.
+  // Where sorts and groupings go that memory does not hold; created when needed. Each engine needs
+  // one of its own: the files in it have fixed names. Empty: nowhere.
   std::string temporary_directory{};
 };
 
@@ -75,6 +76,9 @@ class Engine {
   // thread.
   virtual void interrupt() = 0;
   virtual bool is_interrupted() const = 0;
+
+  // False: nothing that comes will succeed, after interrupt() or after an error of DuckDB's own.
+  virtual bool is_usable() const = 0;
 };
 
 // "a""b" and 'a''b': safe to put into a statement.

@@ -16,9 +16,10 @@ export interface Answer {
 
 export interface TableState {
   name: string;
-  version: number;
+  version: number | null; // null: it is not there yet.
+  files: number | null; // null: the key is not for all sites; so for what follows.
+  bytes: number | null;
   records: number | null;
-  bytes: number;
   newest_record: string | null;
   newest_file: string | null;
   versions_behind?: number;
@@ -37,6 +38,10 @@ export class ApiError extends Error {
   ) {
     super(message);
   }
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 const keyName = "millrace-key";
@@ -65,7 +70,7 @@ async function get(url: string, signal: AbortSignal | null): Promise<Response> {
   }
   if (response.ok) return response;
   const text = await response.text();
-  let message = text;
+  let message = text.trim() || `the server answers ${response.status}`;
   try {
     message = (JSON.parse(text) as { error: { message: string } }).error.message;
   } catch {
@@ -82,12 +87,16 @@ export async function askFreshness(): Promise<Freshness> {
   return (await (await get(urlOf("freshness", []), null)).json()) as Freshness;
 }
 
-// With the key in a header, which a link could not have.
-export async function download(topic: string, parameters: Parameters): Promise<void> {
-  const response = await get(urlOf(topic, [...parameters, ["format", "csv"]]), null);
+const topicsWithLimit = ["top", "crawlers", "errors", "recent"];
+
+// As many rows as there may be. With the key in a header, which a link could not have.
+export async function download(name: string, topic: string, parameters: Parameters): Promise<void> {
+  const asked = parameters.filter(([parameter]) => parameter !== "limit");
+  if (topicsWithLimit.includes(topic)) asked.push(["limit", "1000"]);
+  const response = await get(urlOf(topic, [...asked, ["format", "csv"]]), null);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(await response.blob());
-  link.download = `millrace-${topic}.csv`;
+  link.download = `millrace-${name}.csv`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

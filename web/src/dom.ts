@@ -13,6 +13,12 @@ export function make<Tag extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
+// Shows a text, or hides its place where there is none. A screen reader reads out what is set, be it the same as before.
+export function say(element: HTMLElement, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
+  element.hidden = text === "";
+}
+
 export function find<Kind extends HTMLElement>(id: string): Kind {
   const element = document.getElementById(id);
   if (element === null) throw new Error(`no element ${id}`);

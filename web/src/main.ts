@@ -1,26 +1,33 @@
 import "./style.css";
-import { ApiError, ask, askFreshness, key, type Freshness, type Parameters } from "./api";
-import { find, make } from "./dom";
+import { ApiError, ask, askFreshness, key, messageOf, type Freshness, type Parameters } from "./api";
+import { find, make, say } from "./dom";
 import * as format from "./format";
 import { makePanels, makeTails, totalsOf, type Totals } from "./panels";
 import { kinds, SeriesPanel } from "./series";
-import { presets, rangeOf, rangeOfStep, readState, writeState, type State } from "./state";
+import { presets, rangeOf, rangeOfStep, readState, writeState, type Range, type State } from "./state";
 
 const pollMilliseconds = 3_000;
-const lateSeconds = 5 * 60;
+// A CronJob that sums up every few minutes is not late.
+const lateSeconds = 15 * 60;
 const quietMilliseconds = 60 * 60_000;
 // What is new is loaded by itself so much more seldom than a load takes: a page must not keep a server busy.
 const restForEachLoad = 9;
+const backOffMilliseconds = 3_000;
+const backOffMillisecondsMax = 60_000;
 
 let state = readState(location.search);
 let loading = new AbortController();
-let shownVersions = "";
+let seenVersions = ""; // Of the tables, as poll() saw them last.
+let shown = ""; // Versions and time of what is shown or under way; empty: something failed.
 let restUntil = 0;
+let backOff = 0;
 let sites: string[] = [];
+let newestReceived = 0;
 
 const series = new SeriesPanel(addFilters, zoomTo);
 const panels = makePanels(addFilters);
 const tails = makeTails();
+const cardNames = ["login", "denied", "empty"]; // Where there are no numbers.
 
 function setUp(): void {
   const tail = make("div", { class: "tails" }, tails.accepted.element, tails.rejected.element);
@@ -58,13 +65,14 @@ function setUp(): void {
   });
   find("log-out").addEventListener("click", () => {
     key.forget();
-    shownVersions = "";
+    state = readState("");
+    history.replaceState(null, "", writeState(state));
+    lock();
     void poll();
   });
   addEventListener("popstate", () => {
     state = readState(location.search);
-    showControls();
-    void load();
+    showState();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => series.redraw());
   document.addEventListener("visibilitychange", () => void poll());
@@ -78,14 +86,15 @@ function setUp(): void {
 function applyControls(): void {
   const input = find<HTMLInputElement>("filter");
   const more = input.value.split(/\s{2,}|(?<=\S)\s+(?=\w+[!^*]?=)/).map((part) => part.trim()).filter((part) => part !== "");
-  input.value = "";
   const changes: Partial<State> = { filters: [...new Set([...state.filters, ...more])] };
   if (state.range === "custom") {
     // Without a zone, as the field has them, and meant as UTC.
     const from = new Date(`${find<HTMLInputElement>("from").value}Z`);
     const to = new Date(`${find<HTMLInputElement>("to").value}Z`);
-    if (from < to) Object.assign(changes, { from: from.toISOString(), to: to.toISOString() });
+    if (!(from < to)) return say(find("load-error"), "The start must be before the end.");
+    Object.assign(changes, { from: from.toISOString(), to: to.toISOString() });
   }
+  input.value = "";
   change(changes);
 }
 
@@ -103,6 +112,12 @@ function zoomTo(start: Date): void {
 function change(changes: Partial<State>): void {
   state = { ...state, ...changes };
   history.pushState(null, "", writeState(state));
+  showState();
+}
+
+function showState(): void {
+  backOff = 0;
+  say(find("load-error"), "");
   showControls();
   void load();
 }
@@ -149,121 +164,172 @@ function showTotals(totals: Totals): void {
   );
 }
 
-function shared(): Parameters {
-  const range = rangeOf(state, new Date());
+function shared(range: Range): Parameters {
   const parameters: Parameters = [["from", range.from.toISOString()], ["to", range.to.toISOString()]];
   if (state.site !== "") parameters.push(["site", state.site]);
   for (const filter of state.filters) parameters.push(["filter", filter]);
   return parameters;
 }
 
-// Everything of the chosen time. The panels ask one after the other: what is above comes first. Whether all of it came.
-async function load(): Promise<boolean> {
+// Where versions and time are as they were, the answers are too.
+function wanted(range: Range): string {
+  return [seenVersions, range.from.toISOString(), range.to.toISOString()].join(" ");
+}
+
+// Asks for all that is shown; poll() asks again for what fails.
+async function load(): Promise<void> {
   loading.abort();
   loading = new AbortController();
   const { signal } = loading;
   const begin = Date.now();
-  const parameters = shared();
   const range = rangeOf(state, new Date());
+  shown = wanted(range);
+  restUntil = Infinity;
+  const isWhole = await loadAll(range, signal);
+  if (signal.aborted) return;
+  if (isWhole) {
+    backOff = 0;
+    restUntil = Date.now() + restForEachLoad * (Date.now() - begin);
+    document.body.dataset.loaded = String(Number(document.body.dataset.loaded ?? "0") + 1);
+  } else {
+    shown = "";
+    backOff = Math.min(Math.max(backOffMilliseconds, 2 * backOff), backOffMillisecondsMax);
+    restUntil = Date.now() + backOff;
+  }
+}
+
+// The panels ask one after the other: what is above comes first. Whether all of it came.
+async function loadAll(range: Range, signal: AbortSignal): Promise<boolean> {
+  const parameters = shared(range);
+  const hasTotals = await loadTotals(parameters, signal);
+  if (signal.aborted) return false;
+  find("panels").hidden = !hasTotals;
+  find("content").hidden = cardNames.some((card) => !find(card).hidden);
+  if (!hasTotals) return false;
   series.setRange(range);
+  let isWhole = await series.load([...parameters, ["step", range.step]], signal);
+  for (const panel of panels) isWhole = (await panel.load(parameters, signal)) && isWhole;
+  const site: Parameters = state.site === "" ? [] : [["site", state.site]];
+  const filters: Parameters = state.filters.map((filter) => ["filter", filter]);
+  isWhole = (await tails.accepted.load([...site, ...filters], signal)) && isWhole;
+  const received = tails.accepted.rows[0]?.received_at;
+  if (received) newestReceived = Math.max(newestReceived, Date.parse(String(received)));
+  return (await tails.rejected.load(site, signal)) && isWhole;
+}
+
+async function loadTotals(parameters: Parameters, signal: AbortSignal): Promise<boolean> {
   try {
-    const summary = await ask("summary", parameters, signal);
-    const totals = totalsOf(summary.rows);
+    const totals = totalsOf((await ask("summary", parameters, signal)).rows);
     if (state.site === "" && state.filters.length === 0) sites = totals.sites;
     showSites();
     showTotals(totals);
-    find("load-error").hidden = true;
+    // Without a failure before, it is about the range that was typed.
+    if (backOff > 0) say(find("load-error"), "");
+    return true;
   } catch (error) {
     if (signal.aborted) return false;
-    if (error instanceof ApiError && (error.status === 0 || error.status === 401)) {
-      complain(error);
-      return false;
+    if (error instanceof ApiError && error.status === 401) {
+      lock();
+    } else {
+      // What is shown is not what was asked for.
+      say(find("load-error"), messageOf(error));
+      find("totals").replaceChildren();
     }
-    // What is shown is not what was asked for.
-    find("load-error").textContent = messageOf(error);
-    find("load-error").hidden = false;
-    find("totals").replaceChildren();
-    find("panels").hidden = true;
     return false;
   }
-  find("panels").hidden = false;
-  await series.load([...parameters, ["step", range.step]], signal);
-  for (const panel of panels) await panel.load(parameters, signal);
-  const site: Parameters = state.site === "" ? [] : [["site", state.site]];
-  const filters: Parameters = state.filters.map((filter) => ["filter", filter]);
-  await tails.accepted.load([...site, ...filters], signal);
-  await tails.rejected.load(site, signal);
-  if (signal.aborted) return false;
-  restUntil = Date.now() + restForEachLoad * (Date.now() - begin);
-  document.body.dataset.loaded = String(Number(document.body.dataset.loaded ?? "0") + 1);
-  return true;
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+function showHealth(state: "" | "good" | "bad", text: string, age = ""): void {
+  find("health").dataset.state = state;
+  say(find("health"), text);
+  // Not in what is read out: it changes all the time.
+  find("age").textContent = age;
 }
 
-function showHealth(freshness: Freshness): void {
+// A key of some sites is not told when the last record of all came.
+function isOfSomeSites(freshness: Freshness): boolean {
+  return freshness.tables.length > 0 && freshness.tables.every((table) => table.files === null);
+}
+
+function showFreshness(freshness: Freshness): void {
   const records = freshness.tables.find((table) => table.name === "access_logs");
-  const age = records?.newest_record ? Date.parse(freshness.now) - Date.parse(records.newest_record) : null;
+  const newest = isOfSomeSites(freshness) ? newestReceived : Date.parse(records?.newest_record ?? "");
+  const age = newest > 0 ? Date.parse(freshness.now) - newest : null;
   const late = freshness.tables.filter((table) => (table.seconds_behind ?? 0) > lateSeconds);
-  const last = age === null ? "no record yet" : `last record ${format.age(age)} ago`;
-  const health = find("health");
+  const last = age === null ? "" : `last record ${format.age(age)} ago`;
   if (late.length > 0) {
-    health.dataset.state = "bad";
-    health.textContent = `Sums are behind: ${late.map((table) => table.name).join(", ")}; ${last}`;
+    showHealth("bad", `Sums are behind: ${late.map((table) => table.name).join(", ")}`, last);
   } else if (age !== null && age > quietMilliseconds) {
-    health.dataset.state = "";
-    health.textContent = `Nothing new: ${last}`;
+    showHealth("", "Nothing new", last);
   } else {
-    health.dataset.state = "good";
-    health.textContent = `All is well: ${last}`;
+    showHealth("good", "All is well", last);
   }
+}
+
+// What one key may read is not shown to the next.
+function forget(): void {
+  loading.abort();
+  seenVersions = shown = "";
+  restUntil = backOff = newestReceived = 0;
+  sites = [];
+  for (const panel of [series, ...panels, tails.accepted, tails.rejected]) panel.clear();
+  find("totals").replaceChildren();
+  say(find("load-error"), "");
+  find<HTMLInputElement>("filter").value = "";
+  showControls();
+}
+
+// One of the cards in place of the numbers.
+function showCard(name: string): void {
+  for (const card of cardNames) find(card).hidden = card !== name;
+  find("content").hidden = true;
+  say(find("banner"), "");
+  find("log-out").hidden = key.get() === null;
 }
 
 function lock(): void {
-  const login = find("login");
-  if (login.hidden) {
-    login.hidden = false;
-    find("key").focus();
-  }
+  const wasLocked = !find("login").hidden;
   if (key.get() !== null) find("login-error").textContent = "This key is not known.";
   key.forget();
-  shownVersions = "";
-  find("content").hidden = true;
-  find("empty").hidden = true;
-  find("banner").hidden = true;
-  find("log-out").hidden = true;
-  find("health").textContent = "Locked";
-  find("health").dataset.state = "";
+  forget();
+  showCard("login");
+  if (!wasLocked) find("key").focus();
+  showHealth("", "Locked");
 }
 
 function complain(error: unknown): void {
-  if (error instanceof ApiError && error.status === 401) return lock();
-  const banner = find("banner");
-  banner.textContent = `${messageOf(error)}. What is below is as it was; trying again.`;
-  banner.hidden = false;
-  find("health").dataset.state = "bad";
-  find("health").textContent = "Not reachable";
+  const status = error instanceof ApiError ? error.status : null;
+  if (status === 401) return lock();
+  if (status === 403) {
+    forget();
+    find("denied-reason").textContent = messageOf(error);
+    showCard("denied");
+    return showHealth("", "Not allowed");
+  }
+  const below = find("content").hidden ? "Trying again." : "What is below is as it was; trying again.";
+  say(find("banner"), `${messageOf(error)}. ${below}`);
+  showHealth("bad", status === 0 ? "Not reachable" : "In trouble");
 }
 
 // Whether something is new is asked often; the numbers are asked for where it is.
 async function poll(): Promise<void> {
   if (document.visibilityState === "hidden") return;
+  const asking = key.get();
   try {
     const freshness = await askFreshness();
-    find("banner").hidden = true;
-    find("login").hidden = true;
-    find("log-out").hidden = key.get() === null;
-    showHealth(freshness);
-    const has = freshness.tables.some((table) => table.newest_record !== null);
-    find("empty").hidden = has;
-    find("content").hidden = !has;
-    const versions = freshness.tables.map((table) => `${table.name}@${table.version}`).join();
-    if (!has || versions === shownVersions || Date.now() < restUntil) return;
-    if (await load()) shownVersions = versions;
+    // It was for another key.
+    if (key.get() !== asking) return;
+    say(find("banner"), "");
+    find("login").hidden = find("denied").hidden = true;
+    find("log-out").hidden = asking === null;
+    showFreshness(freshness);
+    const has = isOfSomeSites(freshness) || freshness.tables.some((table) => table.newest_record !== null);
+    if (!has) return showCard("empty");
+    find("empty").hidden = true;
+    seenVersions = freshness.tables.map((table) => `${table.name}@${table.version}`).join();
+    if (Date.now() >= restUntil && wanted(rangeOf(state, new Date())) !== shown) await load();
   } catch (error) {
-    complain(error);
+    if (key.get() === asking) complain(error);
   }
 }
 

@@ -1,6 +1,6 @@
 // A card with a table, and what can be done with it.
-import { ApiError, ask, download, type Answer, type Cell, type Parameters, type Row } from "./api";
-import { make } from "./dom";
+import { ask, download, messageOf, type Answer, type Cell, type Parameters, type Row } from "./api";
+import { make, say } from "./dom";
 import * as format from "./format";
 
 export interface Column {
@@ -25,6 +25,7 @@ export interface PanelOptions {
 
 export class Panel {
   readonly element: HTMLElement;
+  rows: Row[] = []; // Of the last answer.
   protected readonly body = make("div", { class: "panel-body" });
   private readonly problem = make("p", { class: "problem", role: "alert" });
   private readonly source = make("span", { class: "source" });
@@ -38,7 +39,7 @@ export class Panel {
     const csv = make("button", { type: "button", class: "quiet" }, "CSV");
     csv.setAttribute("aria-label", `Download ${options.title} as CSV`);
     csv.addEventListener("click", () => {
-      download(options.topic, this.asked).catch((error: unknown) => this.fail(error));
+      download(options.id, options.topic, this.asked).catch((error: unknown) => this.tell(error));
     });
     this.problem.hidden = true;
     this.element = make(
@@ -50,19 +51,42 @@ export class Panel {
     );
   }
 
-  async load(shared: Parameters, signal: AbortSignal): Promise<void> {
+  // Whether the answer came.
+  async load(shared: Parameters, signal: AbortSignal): Promise<boolean> {
+    if (signal.aborted) return false;
     this.asked = [...shared, ...this.options.parameters];
     this.element.setAttribute("aria-busy", "true");
     try {
       const answer = await ask(this.options.topic, this.asked, signal);
-      this.problem.hidden = true;
+      say(this.problem, "");
       this.source.textContent = sourceText(answer);
+      this.rows = answer.rows;
       this.show(answer);
+      return true;
     } catch (error) {
-      if (!signal.aborted) this.fail(error);
+      if (!signal.aborted) {
+        // What is shown is not what was asked for.
+        this.empty();
+        this.tell(error);
+      }
+      return false;
     } finally {
       if (!signal.aborted) this.element.removeAttribute("aria-busy");
     }
+  }
+
+  // As it was before the first question.
+  clear(): void {
+    this.asked = [];
+    say(this.problem, "");
+    this.element.removeAttribute("aria-busy");
+    this.empty();
+  }
+
+  protected empty(): void {
+    this.rows = [];
+    this.source.textContent = "";
+    this.body.replaceChildren();
   }
 
   protected show(answer: Answer): void {
@@ -107,7 +131,7 @@ export class Panel {
       const cell = make(index === 0 ? "th" : "td", { class: column.isNumber ? "number" : "text", title: text });
       if (index === 0) cell.setAttribute("scope", "row");
       if (index === 0 && click !== null) {
-        const button = make("button", { type: "button", class: "drill" }, text);
+        const button = make("button", { type: "button", class: "drill" }, make("span", {}, text));
         button.setAttribute("aria-label", `Show only ${text}`);
         button.addEventListener("click", () => click(row));
         cell.append(button);
@@ -124,9 +148,8 @@ export class Panel {
     return line;
   }
 
-  private fail(error: unknown): void {
-    this.problem.textContent = error instanceof ApiError ? error.message : String(error);
-    this.problem.hidden = false;
+  private tell(error: unknown): void {
+    say(this.problem, messageOf(error));
   }
 }
 

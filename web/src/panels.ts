@@ -11,7 +11,7 @@ const requests: Column = {
   isNumber: true,
   isBar: true,
 };
-const errors: Column = { name: "errors", title: "Errors", isNumber: true };
+const serverErrors: Column = { name: "errors", title: "5xx", isNumber: true };
 const bytes: Column = { name: "bytes", title: "Sent", isNumber: true, show: (value) => format.bytes(Number(value)) };
 
 function time(value: Cell): string {
@@ -21,6 +21,8 @@ function time(value: Cell): string {
 function minute(value: Cell): string {
   return time(value).slice(0, 16);
 }
+
+const lastSeen: Column = { name: "last_seen", title: "Last seen", show: minute };
 
 function milliseconds(value: Cell): string {
   return value === null ? "" : format.milliseconds(Number(value));
@@ -36,7 +38,7 @@ function top(id: string, title: string, field: string, name: string, nothing: st
     title,
     topic: "top",
     parameters: [["by", field]],
-    columns: [{ name: "value", title: name }, requests, errors, bytes],
+    columns: [{ name: "value", title: name }, requests, serverErrors, bytes],
     filterOf: (row) => [is(field, row.value)],
     nothing,
   };
@@ -67,26 +69,35 @@ const crawlers: PanelOptions = {
     { name: "bot_category", title: "What for", show: (value) => cellText(value).replaceAll("_", " ") },
     { name: "bot_operator", title: "Whose" },
     requests,
-    errors,
-    { name: "last_seen", title: "Last seen", show: minute },
+    serverErrors,
+    lastSeen,
   ],
   filterOf: (row) => [is("bot", row.bot)],
   nothing: "No known crawler in this time.",
 };
 
-const crawlerErrors: PanelOptions = {
-  id: "crawler-errors",
-  title: "Errors that crawlers hit",
+const errors: PanelOptions = {
+  id: "errors",
+  title: "What breaks",
   topic: "errors",
-  parameters: [["filter", "kind!=human"]],
+  parameters: [],
   columns: [
     { name: "path", title: "Path" },
-    { name: "status", title: "Status", isNumber: true, show: (value) => String(value) },
+    { name: "status", title: "Status", isNumber: true, show: String },
     requests,
-    { name: "crawlers", title: "Which" },
-    { name: "last_seen", title: "Last seen", show: minute },
+    { name: "first_seen", title: "First seen", show: minute },
+    lastSeen,
   ],
   filterOf: (row) => [is("path", row.path), is("status", row.status)],
+  nothing: "No request was answered with 400 or more.",
+};
+
+const crawlerErrors: PanelOptions = {
+  ...errors,
+  id: "crawler-errors",
+  title: "Errors that crawlers hit",
+  parameters: [["filter", "kind!=human"]],
+  columns: [...errors.columns.slice(0, 3), { name: "crawlers", title: "Which" }, lastSeen],
   nothing: "No crawler was answered with 400 or more.",
 };
 
@@ -119,7 +130,7 @@ const rejected: PanelOptions = {
     { name: "site", title: "Site" },
     { name: "received_at", title: "Received", show: time },
   ],
-  nothing: "Nothing was rejected.",
+  nothing: "Nothing was rejected lately.",
 };
 
 // Of the time that is chosen.
@@ -129,6 +140,7 @@ export function makePanels(addFilters: AddFilters): Panel[] {
     top("agents", "Top user agents", "user_agent", "User agent", "No requests in this time."),
     crawlers,
     top("statuses", "Status classes", "status_class", "Status", "No requests in this time."),
+    errors,
     crawlerErrors,
     slow,
     top("referrers", "Top referrers", "referrer", "Referrer", "No requests in this time."),

@@ -44,7 +44,6 @@ export class SeriesPanel extends Panel {
       },
       addFilters,
     );
-    this.body.append(this.frame, this.details);
   }
 
   setRange(range: Range): void {
@@ -54,6 +53,14 @@ export class SeriesPanel extends Panel {
   // After the colours have changed.
   redraw(): void {
     if (this.answer !== null) this.show(this.answer);
+  }
+
+  protected override empty(): void {
+    super.empty();
+    this.chart?.destroy();
+    this.chart = null;
+    this.answer = null;
+    this.details.replaceChildren(this.details.firstElementChild!);
   }
 
   protected override show(answer: Answer): void {
@@ -71,6 +78,7 @@ export class SeriesPanel extends Panel {
       const row = rows[indexes.get(Date.parse(String(sums.time))) ?? -1];
       if (row) row[String(sums.kind)] = sums.requests ?? 0;
     }
+    if (this.chart === null) this.body.append(this.frame, this.details);
     this.draw(rows, steps);
     this.keepPlace(() => this.details.replaceChildren(this.details.firstElementChild!, this.table(rows)));
   }

@@ -3,7 +3,7 @@
 export interface State {
   site: string;
   range: string; // A preset's name, or "custom".
-  from: string; // Of a custom range: "2026-11-24T08:00:00Z".
+  from: string; // Of a custom range: "2026-11-24T08:00:00.000Z".
   to: string;
   filters: string[];
 }
@@ -39,15 +39,12 @@ export interface Range {
 
 export function readState(search: string): State {
   const parameters = new URLSearchParams(search);
+  const state = { site: parameters.get("site") ?? "", from: "", to: "", filters: parameters.getAll("filter") };
   const range = parameters.get("range") ?? defaultRange;
-  const isKnown = range === "custom" || presets.some((preset) => preset.name === range);
-  return {
-    site: parameters.get("site") ?? "",
-    range: isKnown ? range : defaultRange,
-    from: parameters.get("from") ?? "",
-    to: parameters.get("to") ?? "",
-    filters: parameters.getAll("filter"),
-  };
+  const from = new Date(parameters.get("from") ?? "");
+  const to = new Date(parameters.get("to") ?? "");
+  if (range === "custom" && from < to) return { ...state, range, from: from.toISOString(), to: to.toISOString() };
+  return { ...state, range: presets.some((preset) => preset.name === range) ? range : defaultRange };
 }
 
 export function writeState(state: State): string {
@@ -65,11 +62,10 @@ export function writeState(state: State): string {
 
 // Whole steps, so that rollups by the hour can answer.
 export function rangeOf(state: State, now: Date): Range {
-  const preset = presets.find((candidate) => candidate.name === state.range) ?? presets[1]!;
+  const preset = presets.find((candidate) => candidate.name === state.range);
   let from = new Date(state.from);
   let to = new Date(state.to);
-  const isCustom = state.range === "custom" && from < to;
-  if (!isCustom) {
+  if (preset !== undefined) {
     const unit = preset.hours <= 1 ? minute : hour;
     to = new Date((Math.floor(now.getTime() / unit) + 1) * unit);
     from = new Date(to.getTime() - preset.hours * hour);
