@@ -129,7 +129,7 @@ TEST(QueryPoolTest, StopEndsWhatRunsAndDropsWhatWaits) {
 
 // DuckDB's files for what memory does not hold have the same names in each engine.
 TEST(QueryPoolTest, QuestionsThatNeedTheDiskDoNotDisturbEachOther) {
-  constexpr const char* large =
+  const std::string large =
       "SELECT count(*) FROM (SELECT range::VARCHAR || repeat('x', 60) AS value, count(*) AS n FROM "
       "range(1400000) GROUP BY value ORDER BY n DESC, value)";
   const TempDirectory folder;

@@ -18,8 +18,9 @@ function time(value: Cell): string {
   return value === null ? "" : format.time(String(value));
 }
 
+// Without the year, as below the chart: there is little room.
 function minute(value: Cell): string {
-  return time(value).slice(0, 16);
+  return time(value).slice(5, 16);
 }
 
 const lastSeen: Column = { name: "last_seen", title: "Last seen", show: minute };
