@@ -23,6 +23,10 @@ pytestmark = [pytest.mark.cluster, pytest.mark.local,
               pytest.mark.skipif(why_not() is not None, reason=str(why_not()))]
 
 
+# The workloads that run all the time, and how many pods each has.
+LASTING = {"ingestion-api": 3, "consumer-writer": 3, "query": 2}
+
+
 @pytest.fixture(scope="module")
 def node(cluster, engine):
     """The cluster with a node, and the images under the names that the manifests have."""
@@ -59,7 +63,7 @@ def contains(there, written):
 def test_production_runs_as_it_is_written(production):
     """Locked down, with its probes answered, by a real kubelet."""
     prod = Manifests.of(K8S / "overlays/prod")
-    for component, count in (("ingestion-api", 3), ("consumer-writer", 3), ("query", 2)):
+    for component, count in LASTING.items():
         written = prod.pod(component)
         pods = production.pods(component)
         assert len(pods) == count
@@ -137,17 +141,17 @@ def test_all_of_it_rolls_under_load_and_nothing_is_lost(production):
     with node.watch_ends("millrace") as ends, LoadClient(
             node.from_node(f"http://{address}"), resend_seed=1, pause_seconds=0.01, api_key=production.api_key) as client:
         wait_until("batches are taken", lambda: client.batches > 50, lambda: node.describe("millrace"))
-        asked = names(production.pods("ingestion-api") + production.pods("consumer-writer"))
+        asked = names(pod for component in LASTING for pod in production.pods(component))
         config = production.pods("consumer-writer")[0]["spec"]["volumes"][0]["configMap"]["name"]
         # A changed configuration: all pods are replaced, one by one, by SIGTERM.
         production.deploy(flush_age="4s")
-        new = production.pods("ingestion-api") + production.pods("consumer-writer")
+        new = [pod for component in LASTING for pod in production.pods(component)]
         assert not asked & names(new)
         assert all(it["spec"]["volumes"][0]["configMap"]["name"] != config for it in new)
         rolled = client.batches
         # A node's drain takes one of each, which the budgets allow.
-        for pod in (production.pods("ingestion-api")[0], production.pods("consumer-writer")[0]):
-            name = pod["metadata"]["name"]
+        for component in LASTING:
+            name = production.pods(component)[0]["metadata"]["name"]
             node.kubectl("create", "--raw", f"/api/v1/namespaces/millrace/pods/{name}/eviction", "-f", "-", stdin=json.dumps({
                 "apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": "millrace"}}))
             asked.add(name)
@@ -160,10 +164,10 @@ def test_all_of_it_rolls_under_load_and_nothing_is_lost(production):
             command = Path(f"/proc/{process['pid']}/cmdline").read_bytes().split(b"\0")[1]
             if killed.setdefault(command, process["pid"]) == process["pid"]:
                 os.kill(int(process["pid"]), signal.SIGKILL)
-        assert set(killed) == {b"ingest", b"write"}
+        assert set(killed) == {b"ingest", b"write", b"query"}
         wait_until("batches are taken again", lambda: client.batches > rolled + 200, lambda: node.describe("millrace"))
         node.wait_ready("millrace")
-    assert len(asked) == 8
+    assert len(asked) == sum(LASTING.values()) + len(LASTING)
     assert {name: ends.get(name) for name in asked} == dict.fromkeys(asked, 0), "each ended by itself, within its grace period"
     wanted = len(set(client.acknowledged))
     wait_until("all that was acknowledged is in the table", lambda: len(read_everywhere(
