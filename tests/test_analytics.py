@@ -362,6 +362,20 @@ def test_what_is_asked_of_a_sum_that_is_far_behind_is_answered_from_the_records(
     assert states["rollup_by_path"]["seconds_behind"] > 3000
 
 
+def test_where_the_tables_are_is_for_the_log_and_not_for_readers(start):
+    server = start({"writer.flush_idle": "50ms", "aggregate.enabled": False, "query.keys": [
+        {"name": "r", "sha256": hashlib.sha256(b"read").hexdigest()}]})
+    server.post({"timestamp": "2026-01-02T03:04:05Z", "path": "/a"})
+    path = f"/api/v1/top?{urlencode(DAY)}"
+    wait_until("the record is there", lambda: server.get(path, X_API_Key="read").json["rows"])
+    for file in (server.data_dir / "lake/access_logs").rglob("*.parquet"):
+        file.unlink()
+    answer = server.get(f"/api/v1/top?{urlencode({**DAY, 'by': 'referrer'})}", X_API_Key="read")
+    assert answer.status == 503 and answer.headers["retry-after"]
+    assert "the server's log says why" in answer.text and "parquet" not in answer.text and "access_logs" not in answer.text
+    assert "access_logs" in server.log_tail()
+
+
 def test_sums_that_were_never_made_are_behind(start):
     server = start({"writer.flush_idle": "50ms", "aggregate.enabled": False})
     server.post({"timestamp": "2026-01-02T03:04:05Z", "path": "/a"})

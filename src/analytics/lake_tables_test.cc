@@ -76,6 +76,18 @@ class LakeTablesTest : public testing::Test {
     ASSERT_TRUE(table->commit(commit));
   }
 
+  // Somebody looks for what was committed so long ago, and is held up by the store.
+  std::future<std::size_t> begin_look(std::chrono::seconds after) {
+    commit("a");
+    EXPECT_EQ(files(), 1U);
+    commit("b");
+    clock_.advance(after);
+    store_.hold();
+    auto looking = std::async(std::launch::async, [this] { return files(); });
+    store_.wait_for_a_reader();
+    return looking;
+  }
+
   std::size_t files() {
     const auto found = tables_.files("t", {});
     return found && *found ? (*found)->files.size() : 0;
@@ -100,13 +112,7 @@ TEST_F(LakeTablesTest, SeesANewVersionASecondLater) {
 }
 
 TEST_F(LakeTablesTest, OneWaitsForAFarStoreAndTheOthersGoOn) {
-  commit("a");
-  ASSERT_EQ(files(), 1U);
-  commit("b");
-  clock_.advance(2s);
-  store_.hold();
-  auto looking = std::async(std::launch::async, [this] { return files(); });
-  store_.wait_for_a_reader();
+  auto looking = begin_look(2s);
   EXPECT_EQ(files(), 1U) << "as it was";
   store_.release();
   EXPECT_EQ(looking.get(), 2U);
@@ -114,13 +120,7 @@ TEST_F(LakeTablesTest, OneWaitsForAFarStoreAndTheOthersGoOn) {
 }
 
 TEST_F(LakeTablesTest, WhatIsTooOldIsWaitedFor) {
-  commit("a");
-  ASSERT_EQ(files(), 1U);
-  commit("b");
-  clock_.advance(1min);
-  store_.hold();
-  auto looking = std::async(std::launch::async, [this] { return files(); });
-  store_.wait_for_a_reader();
+  auto looking = begin_look(1min);
   auto waiting = std::async(std::launch::async, [this] { return files(); });
   EXPECT_EQ(waiting.wait_for(50ms), std::future_status::timeout);
   store_.release();
